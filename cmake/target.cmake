@@ -1,0 +1,27 @@
+# Applies the house rules to one target of ours: warnings are errors, includes start at the root, sanitizers on request.
+function(tokenlet_target name)
+    target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+    target_compile_options(${name} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
+        -Wnon-virtual-dtor -Woverloaded-virtual -Wold-style-cast -Werror)
+    target_compile_definitions(${name} PRIVATE _FILE_OFFSET_BITS=64)
+    if(TOKENLET_SANITIZE)
+        target_compile_options(${name} PRIVATE -fsanitize=${TOKENLET_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+        target_link_options(${name} PUBLIC -fsanitize=${TOKENLET_SANITIZE})
+        target_compile_definitions(${name} PRIVATE TOKENLET_SANITIZED=1)
+    endif()
+endfunction()
+
+# tokenlet_test(FOLDER SOURCES ... LIBRARIES ...): one GoogleTest program a folder, tokenlet_<folder>_tests, its cases
+# known to ctest one by one. LABELS quick|slow (default quick) sorts them for `./dev test --quick`.
+function(tokenlet_test folder)
+    cmake_parse_arguments(arg "" "LABEL" "SOURCES;LIBRARIES" ${ARGN})
+    if(NOT arg_LABEL)
+        set(arg_LABEL quick)
+    endif()
+    set(name tokenlet_${folder}_tests)
+    add_executable(${name} ${arg_SOURCES})
+    tokenlet_target(${name})
+    target_link_libraries(${name} PRIVATE ${arg_LIBRARIES} GTest::gmock_main)
+    target_precompile_headers(${name} REUSE_FROM tokenlet_test_headers)
+    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS ${arg_LABEL} TIMEOUT 300)
+endfunction()
