@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// YAML and JSON text as a tree of plain nodes that know their lines.
+//
+// Shapes   parse_documents(bytes) -> one Document for each document of the file, in order; documents without content
+// are
+//          left out. A document whose first character is `{` is JSON, as the kubelet has it; everything else is YAML.
+// Units    lines count from 1, within the file.
+// Owns     its text. Nodes are values; an alias becomes a copy of what it names.
+// Threads  any.
+// Errors   Invalid, "line N: ...", and only for the document that is broken, unless the bytes are not text at all.
+// Values are
+//          never quoted: the file may hold Secrets. Refused: duplicate keys, more than kMaxNodes nodes after aliases,
+//          more than kMaxDepth levels, NUL and other control characters, bytes that are not UTF-8, keys that are no
+//          scalars.
+// Source   plain scalars resolve as sigs.k8s.io/yaml's go-yaml does (kube/yaml_scalar.h): 0644 is an octal integer, yes
+// and
+//          on are booleans, a quoted scalar is a string, a timestamp stays a string.
+// Differs  upstream reads only the first document of a manifest file, and lets JSON repeat a key.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace tokenlet::kube {
+
+inline constexpr std::size_t kMaxNodes = 100'000;
+inline constexpr std::size_t kMaxDepth = 100;
+
+struct Node {
+    enum class Kind { Null, Bool, Int, Float, String, Sequence, Mapping };
+
+    Kind kind = Kind::Null;
+    int line = 0;
+    std::string key;   // in a mapping: the key under which this node stands
+    std::string text;  // Bool: "true" or "false". Int: decimal, may exceed 64 bits. Float: JSON's spelling, or .inf,
+                       // -.inf, .nan. String: the text. Otherwise empty.
+    std::vector<Node> children;  // Sequence, Mapping: in the order of the file
+
+    // The child with that key, or null.
+    [[nodiscard]] const Node* find(std::string_view name) const;
+};
+
+// With its article, for messages: "a string", "an integer", "a list", "a mapping", "nothing".
+[[nodiscard]] std::string_view to_string(Node::Kind kind);
+
+struct Document {
+    int number = 1;  // from 1, within the file
+    int line = 1;    // on which its content starts
+    Result<Node> root;
+};
+
+[[nodiscard]] std::vector<Document> parse_documents(std::string_view bytes);
+
+// One JSON value and nothing else: the parts of a token, the answers of a server.
+[[nodiscard]] Result<Node> parse_json(std::string_view bytes);
+
+// Overwrites all text below a node: for documents that hold Secrets.
+void wipe(Node& node) noexcept;
+
+}  // namespace tokenlet::kube
