@@ -3,6 +3,9 @@ function(tokenlet_target name)
     target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
     target_compile_options(${name} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
         -Wnon-virtual-dtor -Woverloaded-virtual -Wold-style-cast -Werror)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+        target_compile_options(${name} PRIVATE -fpch-preprocess)  # lets ccache look through precompiled headers
+    endif()
     target_compile_definitions(${name} PRIVATE _FILE_OFFSET_BITS=64)
     if(TOKENLET_SANITIZE)
         target_compile_options(${name} PRIVATE -fsanitize=${TOKENLET_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
@@ -11,17 +14,25 @@ function(tokenlet_target name)
     endif()
 endfunction()
 
-# tokenlet_test(FOLDER SOURCES ... LIBRARIES ...): one GoogleTest program a folder, tokenlet_<folder>_tests, its cases
-# known to ctest one by one. LABELS quick|slow (default quick) sorts them for `./dev test --quick`.
+# tokenlet_test(FOLDER SOURCES ... LIBRARIES ... [LABEL slow] [UNSANITIZED]): one GoogleTest program a folder,
+# tokenlet_<folder>_tests, its cases known to ctest one by one. LABEL (quick unless given) sorts them for
+# `./dev test --quick`. UNSANITIZED keeps them out of sanitizer builds: for what measures time or memory, or is traced.
+# In sanitizer builds every name ends in the sanitizers, so that one ctest run can hold both suites.
 function(tokenlet_test folder)
-    cmake_parse_arguments(arg "" "LABEL" "SOURCES;LIBRARIES" ${ARGN})
+    cmake_parse_arguments(arg "UNSANITIZED" "LABEL" "SOURCES;LIBRARIES" ${ARGN})
+    if(arg_UNSANITIZED AND TOKENLET_SANITIZE)
+        return()
+    endif()
     if(NOT arg_LABEL)
         set(arg_LABEL quick)
+    endif()
+    if(TOKENLET_SANITIZE)
+        set(suffix TEST_SUFFIX " (${TOKENLET_SANITIZE})")
     endif()
     set(name tokenlet_${folder}_tests)
     add_executable(${name} ${arg_SOURCES})
     tokenlet_target(${name})
     target_link_libraries(${name} PRIVATE ${arg_LIBRARIES} GTest::gmock_main)
     target_precompile_headers(${name} REUSE_FROM tokenlet_test_headers)
-    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS ${arg_LABEL} TIMEOUT 300)
+    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST ${suffix} PROPERTIES LABELS ${arg_LABEL} TIMEOUT 300)
 endfunction()
