@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent's configuration file.
+//
+// Shapes   read_agent_configuration(path) -> AgentConfiguration, complete: what the file leaves out has its default,
+// and
+//          nothing in it contradicts anything else. The names are those of the file, in snake_case.
+// Units    std::chrono; sizes and ids as named.
+// Owns     its text.     Threads  any.
+// Errors   Invalid, "FILE: line N: FIELD: what is wrong and what would be right", the first few of them; NotFound,
+// Denied
+//          and Io when the file cannot be read.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+
+namespace tokenlet::agent {
+
+inline constexpr char kDefaultConfigurationPath[] = "/etc/tokenlet/agent.yaml";
+inline constexpr char kApiVersion[] = "tokenlet.dev/v1alpha1";
+inline constexpr char kAgentKind[] = "AgentConfiguration";
+inline constexpr char kAuthorityKind[] = "AuthorityConfiguration";
+
+struct Manifests {
+    std::string path = "/etc/tokenlet/manifests";
+    Duration resync = std::chrono::minutes(10);
+    Duration removal_delay = std::chrono::seconds(10);
+    bool strict_modes = true;
+};
+
+enum class MemoryRule { Require, Warn, Ignore };  // that volumes lie in memory, not on a disk
+enum class Ownership { Auto, Chown, Acl };        // Auto: Chown where the process may, else Acl
+
+struct Volumes {
+    std::string root = "/run/tokenlet/pods";
+    std::string by_name = "/run/tokenlet/by-name";
+    MemoryRule memory = MemoryRule::Warn;
+    Duration grace = std::chrono::seconds(10);
+    Ownership ownership = Ownership::Auto;
+    std::vector<std::string> direct;  // directories below which tokenlet.dev/path may publish
+};
+
+struct KubernetesIssuer {
+    std::string kubeconfig;
+    std::string context;
+    bool in_cluster = false;
+    struct Self {
+        std::string ns;  // both empty: the credential of the kubeconfig is used as it is
+        std::string service_account;
+        Duration expiration = std::chrono::hours(168);
+    } self;
+};
+
+enum class BoundObjectMode { Auto, Pod, Secret, PodSecret, GatedPod, Node, None };
+
+struct BoundObject {
+    BoundObjectMode mode = BoundObjectMode::Auto;
+    std::string secret_name;  // "tokenlet-<nodeName>" when the file names none
+};
+
+struct Rotation {
+    double fraction = 0.8;  // of the lifetime, in (0, 1]
+    Duration max_age = std::chrono::hours(24);
+    Duration max_jitter = std::chrono::minutes(5);
+};
+
+struct SendSignal {
+    int signal = 0;
+    std::string pid_file;
+};
+struct RunCommand {
+    std::vector<std::string> argv;  // argv[0] is an absolute path; no shell
+    Duration timeout = std::chrono::seconds(10);
+};
+struct Notification {
+    std::string name;  // what tokenlet.dev/notify picks
+    std::variant<SendSignal, RunCommand> action;
+};
+
+struct StatusEndpoint {
+    std::string socket = "/run/tokenlet/tokenlet.sock";
+    std::string listen;  // "ADDRESS:PORT", or empty
+};
+
+enum class LogLevel { Debug, Info, Warn, Error };
+enum class LogFormat { Text, Json };
+
+struct Log {
+    LogLevel level = LogLevel::Info;
+    LogFormat format = LogFormat::Text;
+};
+
+struct AgentConfiguration {
+    std::string node_name;  // the host's name when the file names none
+    std::string state_dir = "/var/lib/tokenlet";
+    Manifests manifests;
+    Volumes volumes;
+    std::optional<KubernetesIssuer> kubernetes_issuer;  // exactly one of the two issuers is set
+    BoundObject bound_object;
+    Rotation rotation;
+    std::vector<Notification> notifications;
+    StatusEndpoint status;
+    Log log;
+};
+
+[[nodiscard]] Result<AgentConfiguration> read_agent_configuration(const std::string& path);
+
+// The same from text; `name` stands for the file in messages, `host_name` fills nodeName.
+[[nodiscard]] Result<AgentConfiguration> parse_agent_configuration(std::string_view text, std::string_view name,
+                                                                   std::string_view host_name);
+
+}  // namespace tokenlet::agent

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs the agent until it is told to stop.
+//
+// Shapes   Mode::Serve stays until SIGTERM or SIGINT; Mode::Once projects every volume of every Pod once and returns. A
+//          second agent on the same root or state directory is refused.
+// Owns     the loop and everything on it; nothing is left running when it returns. Published files stay.
+// Threads  call it once, on the main thread, after harden_process(); it installs signal handlers.
+// Errors   what keeps the agent from starting (a directory, the lock, the socket), and for Once what could not be
+//          projected, naming Pod and volume. In Mode::Serve trouble with a Pod is logged, never returned.
+#pragma once
+
+#include "agent/config.h"
+#include "base/result.h"
+
+namespace tokenlet::agent {
+
+enum class Mode { Serve, Once };
+
+[[nodiscard]] Result<> run_agent(const AgentConfiguration& configuration, Mode mode);
+
+}  // namespace tokenlet::agent
