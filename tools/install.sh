@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # Installs from Debian what is missing of the named sets of tools/packages. Sourced.
 
