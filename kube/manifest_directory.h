@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// The manifest directory: when to look at it, and what has changed since the last look.
+//
+//     ManifestDirectory directory = TRY(ManifestDirectory::open("/etc/tokenlet/manifests", {.agent_uid = ::geteuid()}));
+//     // Whenever directory.fd() is readable (it is at once), and every 10 min, or 20 s unless inotify_trusted():
+//     if (directory.drain())
+//         changes = set.apply(directory.list());
+//
+// Shapes   open() works before the path exists. fd() is for polling (readable); drain() empties it and says whether a
+//          listing is due; list() may be called at any time and reports what changed since the last list().
+//          The path may also be one regular file, which is then the only one.
+// Owns     an inotify instance and two descriptors more. Between calls nothing in the directory is held open, so that it
+//          can be unmounted.
+// Threads  one at a time.
+// Errors   open(): only when the kernel refuses descriptors; without inotify it works by resync alone. list(): NotFound,
+//          Denied, Invalid (strict modes, more than max_files), Io when the directory as a whole cannot be listed:
+//          nothing is known to have gone then. Errors of single files stand in their FileUpdate.
+// Source   kubernetes pkg/kubelet/config/file.go, file_linux.go.
+//
+// A listing is due when a writer has closed a file or renamed it in or out, a file was removed, linked or had its mode
+// changed, `..data` was swapped (the directory may be a ConfigMap mount), or the directory, one of its parents or a link
+// on the way was replaced, created, removed, mounted over, unmounted, or had its mode changed. A file that is being
+// written (no writer has closed it yet) is passed over until it is closed; one that is kept open is read 10 s after its
+// last write, at the next listing.
+//
+// Read are the regular files right in the directory, links followed, of at most max_file_bytes. Passed over in silence
+// are names that start with a dot, and what editors and package managers leave behind (is_leftover). Other things
+// (directories, FIFOs, dangling links) are errors on themselves. Unchanged files (device, inode, size, mtime, ctime) are
+// not opened again, and those rewritten with the same bytes are not decoded again.
+//
+// Strict modes, as sshd has them: the directory, each file, each link, and every directory on the way to them belong to
+// root or the agent's user, and nobody else may write to them. A sticky directory is fine as a parent, and so is
+// anything on a mount that is read-only.
+//
+// Differs  the kubelet reads half-written files, takes every directory error for an empty directory, does not see
+//          `..data` swaps nor a directory that was replaced, and reads `web.yaml~`.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <ctime>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "kube/manifest_listing.h"
+#include "kube/path_trail.h"
+
+namespace tokenlet::kube {
+
+enum class Modes { Strict, Any };
+
+struct ManifestDirectoryOptions {
+    Modes modes = Modes::Strict;
+    uid_t agent_uid = 0;
+    std::size_t max_file_bytes = std::size_t{10} << 20;
+    std::size_t max_files = 100'000;
+};
+
+// "web.yaml~", "#web.yaml#", "web.yaml.bak", "web.yaml.dpkg-old", "sedAb12Cd" (sed -i at work), ...: copies of manifests
+// that nobody means to run. Names that start with a dot are one.
+[[nodiscard]] bool is_leftover(std::string_view name);
+
+class ManifestDirectory {
+public:
+    [[nodiscard]] static Result<ManifestDirectory> open(const std::string& path, ManifestDirectoryOptions options);
+
+    [[nodiscard]] int fd() const noexcept { return poll_.get(); }
+    [[nodiscard]] bool drain();
+    [[nodiscard]] Result<Listing> list();
+
+    // Whether fd() tells of every change: not on network and FUSE file systems, not where a file is a link that leads
+    // out of the directory, not when the kernel gave no watch. As of the last list().
+    [[nodiscard]] bool inotify_trusted() const noexcept { return trusted_; }
+
+private:
+    // What tells one version of a file from another.
+    struct Stamp {
+        dev_t device = 0;
+        ino_t inode = 0;
+        off_t size = 0;
+        std::int64_t mtime_ns = 0;
+        std::int64_t ctime_ns = 0;
+        bool operator==(const Stamp&) const = default;
+    };
+    struct Known {
+        std::optional<Stamp> stamp;            // unset: look again at the next listing
+        std::optional<std::uint64_t> content;  // a hash of the bytes that were decoded last
+    };
+    struct Entry;
+    class Round;
+
+    ManifestDirectory(std::string path, ManifestDirectoryOptions options) : path_(std::move(path)), options_(options) {}
+
+    void read_events();
+    void on_event(int watch, std::uint32_t mask, std::string_view name);
+    void watch(const PathTrail& trail);
+    [[nodiscard]] std::optional<DirectoryIdentity> look() const;
+
+    std::string path_;
+    ManifestDirectoryOptions options_;
+    UniqueFd poll_;     // epoll over the three below
+    UniqueFd inotify_;  // empty: not available
+    UniqueFd mounts_;   // /proc/self/mountinfo, which signals each change; inotify does not see mounts
+    UniqueFd again_;    // eventfd: readable while a listing is due for reasons that drain() has already seen
+    bool due_ = true;
+    bool trusted_ = false;
+    bool listed_ = false;
+    std::optional<DirectoryIdentity> seen_;  // what stood at the path at the last list()
+    int directory_watch_ = -1;
+    std::set<int> watches_;          // all of them
+    std::set<std::string> writing_;  // names written to and not closed
+    std::map<std::string, Known> known_;
+};
+
+}  // namespace tokenlet::kube
