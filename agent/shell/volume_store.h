@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// The volumes on disk: what PublishVolume, SweepVolume and RemoveVolume mean in files.
+//
+//     <root>/<uid>/volumes/<plugin>/<volume>/     the volume, as fsatomic publishes it
+//     <root>/<uid>/records/<plugin>~<volume>.json what is known of its tokens, for the agent alone (0700, 0600)
+//     <byName>/<ns>/<pod>/<name> -> ../../../pods/<uid>/volumes/<plugin>/<volume>
+//
+// Shapes   open() makes root and byName where they are missing; publish(), sweep() and remove() carry one command out.
+// Units    modes are permission bits: 0711 above volumes (0750 would shut readers out whatever a file says), 0755 for names.
+// Owns     the directories' descriptors, and a witness for each volume, which makes the check of an unchanged one cheap.
+// Threads  any, one call at a time. Calls block as long as the file system does.
+// Errors   open(): what is wrong with the configured place. The rest: as fsatomic says, with the step in front; the old
+//          set stays, and the same call again mends what is left.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "agent/config.h"
+#include "agent/core/command.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "base/unique_fd.h"
+#include "fsatomic/confined_dir.h"
+#include "fsatomic/publish.h"
+
+namespace tokenlet::agent {
+
+class VolumeStore {
+public:
+    // `random` gives 64 uniform bits a call; it is called where publish() is.
+    [[nodiscard]] static Result<VolumeStore> open(const Volumes& settings, std::function<std::uint64_t()> random);
+
+    [[nodiscard]] Result<PublishOutcome> publish(const PublishVolume& command, WallTime now);
+    [[nodiscard]] Result<> sweep(const SweepVolume& command);
+    [[nodiscard]] Result<> remove(const RemoveVolume& command);
+
+    [[nodiscard]] const UniqueFd& root() const noexcept { return root_; }
+    [[nodiscard]] bool is_memory() const noexcept { return durability_ == fsatomic::Durability::Memory; }
+
+private:
+    struct Known {
+        fsatomic::Witness witness;
+        std::vector<fsatomic::Generation> retained;
+        std::size_t record_hash = 0;
+        bool swept = false;  // nothing of an earlier run is left in it
+    };
+
+    VolumeStore() = default;
+    Result<> publish_record(const PublishVolume& command, Known& known);
+    Result<> publish_names(const VolumePath& path, const std::vector<VolumeName>& names);
+    Result<> remove_names(const VolumePath& path, const std::vector<VolumeName>& names);
+    [[nodiscard]] std::string link_target(const VolumePath& path, const VolumeName& name) const;
+
+    UniqueFd root_;
+    UniqueFd by_name_;
+    std::string root_path_;  // as the kernel has them: relative links are reckoned from these
+    std::string by_name_path_;
+    fsatomic::Durability durability_ = fsatomic::Durability::Disk;
+    std::function<std::uint64_t()> random_;
+    std::map<VolumePath, Known> known_;
+};
+
+}  // namespace tokenlet::agent
