@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // YAML and JSON text as a tree of plain nodes that know their lines.
 //
-// Shapes   parse_documents(bytes) -> one Document for each document of the file, in order; documents without content
-// are
-//          left out. A document whose first character is `{` is JSON, as the kubelet has it; everything else is YAML.
+// Shapes   parse_documents(bytes) -> one Document for each document of the file, in order; those without content are left
+//          out. A document that starts as a JSON object does is JSON; everything else is YAML.
 // Units    lines count from 1, within the file.
 // Owns     its text. Nodes are values; an alias becomes a copy of what it names.
 // Threads  any.
 // Errors   Invalid, "line N: ...", and only for the document that is broken, unless the bytes are not text at all.
-// Values are
-//          never quoted: the file may hold Secrets. Refused: duplicate keys, more than kMaxNodes nodes after aliases,
-//          more than kMaxDepth levels, NUL and other control characters, bytes that are not UTF-8, keys that are no
-//          scalars.
-// Source   plain scalars resolve as sigs.k8s.io/yaml's go-yaml does (kube/yaml_scalar.h): 0644 is an octal integer, yes
-// and
-//          on are booleans, a quoted scalar is a string, a timestamp stays a string.
+//          Values are never quoted: the file may hold Secrets. Refused: duplicate keys, more than kMaxNodes nodes after
+//          aliases, more than kMaxDepth levels, control characters, bytes that are not UTF-8, keys that are no scalars.
+// Source   scalars resolve as sigs.k8s.io/yaml has it (kube/yaml_scalar.h): 0644 is an octal integer, yes and on are
+//          booleans, a quoted scalar is a string, a timestamp stays a string.
 // Differs  upstream reads only the first document of a manifest file, and lets JSON repeat a key.
 #pragma once
 

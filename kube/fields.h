@@ -5,21 +5,19 @@
 //     {
 //         Fields top(document, problems);
 //         config.node_name = top.string("nodeName").value_or(host_name);
-//         Fields manifests = top.mapping("manifests");   // absent: every field of it is absent too
+//         Fields manifests = top.mapping("manifests");  // absent: every field of it is absent too
 //         config.resync = manifests.duration("resync").value_or(10min);
-//         top.for_each("notifications", [&](Fields& item, std::size_t) { config.names.push_back(item.required("name"));
-//         });
-//     }                                                   // here the fields that nobody asked for are reported
-//     TRY(problems.result());   // "line 7: manifests.resnyc: unknown field, did you mean 'resync'?"
+//         top.for_each("notifications", [&](Fields& item, std::size_t) { names.push_back(item.required("name")); });
+//     }  // here the fields that nobody asked for are reported
+//     TRY(problems.result());  // "line 7: manifests.resnyc: unknown field, did you mean 'resync'?"
 //
 // Shapes   Fields reads one mapping; asking for a field makes its name known. What is absent, null or of a wrong type
-// reads
-//          as nothing, so that reading goes on and one run finds every problem.
-// Owns     nothing: node and problems must outlive it. Not movable, because the fields below it point at it for their
-// path. Threads  any, one at a time. Errors   collected in Problems, in order of lines; result() is Invalid and holds
-// the first few, "; " between them. Values
-//          are quoted only by functions that say so, and never more than 64 bytes of them.
-// Differs  Kubernetes drops unknown fields in silence; only ignore_others() does here.
+//          reads as nothing, so that reading goes on and one run finds every problem.
+// Owns     nothing: node, keys and problems must outlive it. Not movable: the fields below it point at it for their path.
+// Threads  any, one at a time.
+// Errors   collected in Problems, in order of lines; result() is Invalid and holds the first few, "; " between them. At
+//          most 64 bytes of a value are quoted.
+// Differs  Kubernetes drops unknown fields in silence; here only ignore_others() does.
 #pragma once
 
 #include <sys/types.h>
@@ -65,10 +63,12 @@ private:
     std::vector<Problem> found_;
 };
 
+enum class Values { Quoted, Hidden };  // Hidden: of a document that holds secrets
+
 class Fields {
 public:
     // The top of a document, which must be a mapping.
-    Fields(const Node& node, Problems& problems);
+    Fields(const Node& node, Problems& problems, Values values = Values::Quoted);
     Fields(const Fields&) = delete;
     Fields& operator=(const Fields&) = delete;
     // Reports the fields that nobody asked for.
@@ -116,8 +116,8 @@ public:
     [[nodiscard]] Problems& problems() { return problems_; }
 
 private:
-    Fields(Fields& parent, std::string_view key);                                            // a field of a mapping
-    Fields(const Node& node, const FieldPath& list, std::size_t index, Problems& problems);  // an element of a list
+    Fields(Fields& parent, std::string_view key);                                        // a field of a mapping
+    Fields(Fields& parent, const FieldPath& list, const Node& node, std::size_t index);  // an element of a list
 
     void adopt(const Node& node);
     [[nodiscard]] const Node* of_kind(std::string_view key, Node::Kind kind);
@@ -127,6 +127,7 @@ private:
     int line_ = 0;
     FieldPath path_;
     Problems& problems_;
+    Values values_ = Values::Quoted;
     std::vector<std::string_view> known_;
     bool others_are_ignored_ = false;
 };
@@ -141,7 +142,7 @@ void Fields::for_each(std::string_view key, Use&& use) {
         return;
     const FieldPath list_path{&path_, key};
     for (std::size_t i = 0; i < list->children.size(); ++i) {
-        Fields item(list->children[i], list_path, i, problems_);
+        Fields item(*this, list_path, list->children[i], i);
         use(item, i);
     }
 }

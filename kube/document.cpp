@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kube/document.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "base/secret.h"
+#include "kube/readers.h"
+
+namespace tokenlet::kube {
+namespace {
+
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+struct Chunk {
+    std::string_view text;
+    int line;
+};
+
+// The length of the UTF-8 sequence at the front, 0 when it is none. Source: Unicode, table 3-7.
+std::size_t utf8_length(std::string_view text) {
+    const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
+    const auto follows = [&](std::size_t i, std::uint8_t low, std::uint8_t high) {
+        return i < text.size() && byte(i) >= low && byte(i) <= high;
+    };
+    const std::uint8_t first = byte(0);
+    if (first < 0x80)
+        return 1;
+    if (first >= 0xC2 && first <= 0xDF)
+        return follows(1, 0x80, 0xBF) ? 2 : 0;
+    if (first >= 0xE0 && first <= 0xEF) {
+        const std::uint8_t low = first == 0xE0 ? 0xA0 : 0x80;
+        const std::uint8_t high = first == 0xED ? 0x9F : 0xBF;
+        return follows(1, low, high) && follows(2, 0x80, 0xBF) ? 3 : 0;
+    }
+    if (first >= 0xF0 && first <= 0xF4) {
+        const std::uint8_t low = first == 0xF0 ? 0x90 : 0x80;
+        const std::uint8_t high = first == 0xF4 ? 0x8F : 0xBF;
+        return follows(1, low, high) && follows(2, 0x80, 0xBF) && follows(3, 0x80, 0xBF) ? 4 : 0;
+    }
+    return 0;
+}
+
+bool is_control(char c) {
+    const auto byte = static_cast<std::uint8_t>(c);
+    return (byte < 0x20 && c != '\t' && c != '\n' && c != '\r') || byte == 0x7F;
+}
+
+// As go-yaml's reader: control characters are refused, be it inside quotes. yaml-cpp would take 0x04 for the end.
+Result<> check_text(std::string_view bytes) {
+    int line = 1;
+    for (std::size_t at = 0; at < bytes.size();) {
+        const std::size_t length = utf8_length(bytes.substr(at, 4));
+        if (length == 0)
+            return fail(Errc::Invalid, "line " + std::to_string(line) + ": not UTF-8");
+        if (is_control(bytes[at]))
+            return fail(Errc::Invalid, "line " + std::to_string(line) + ": a control character");
+        line += bytes[at] == '\n' ? 1 : 0;
+        at += length;
+    }
+    return {};
+}
+
+// A document marker stands at the start of a line and is followed by white space or nothing.
+bool is_marker(std::string_view line, std::string_view marker) {
+    return line.starts_with(marker) && (line.size() == 3 || line[3] == ' ' || line[3] == '\t' || line[3] == '\r');
+}
+
+// Cut where YAML itself always ends a document, before any parsing: what is broken in one cannot reach the next.
+std::vector<Chunk> split(std::string_view bytes) {
+    std::vector<Chunk> chunks;
+    std::size_t start = 0;
+    int start_line = 1;
+    int line = 1;
+    for (std::size_t at = 0; at < bytes.size(); ++line) {
+        const std::size_t feed = bytes.find('\n', at);
+        const std::size_t next = feed == std::string_view::npos ? bytes.size() : feed + 1;
+        const std::string_view text = bytes.substr(at, (feed == std::string_view::npos ? bytes.size() : feed) - at);
+        if (is_marker(text, "---")) {
+            chunks.push_back({bytes.substr(start, at - start), start_line});
+            start = at;
+            start_line = line;
+        } else if (is_marker(text, "...")) {
+            chunks.push_back({bytes.substr(start, at - start), start_line});
+            start = next;
+            start_line = line + 1;
+        }
+        at = next;
+    }
+    chunks.push_back({bytes.substr(start), start_line});
+    return chunks;
+}
+
+// Moves the front of a chunk to its first line with content; the marker line stays when something follows on it.
+void skip_blank(Chunk& chunk) {
+    const auto drop_line = [&](std::size_t feed) {
+        chunk.text.remove_prefix(feed == std::string_view::npos ? chunk.text.size() : feed + 1);
+        ++chunk.line;
+    };
+    bool marker_may_come = true;
+    while (!chunk.text.empty()) {
+        const std::size_t feed = chunk.text.find('\n');
+        const std::string_view line = chunk.text.substr(0, feed);
+        const bool is_mark = marker_may_come && is_marker(line, "---");
+        const std::size_t from = line.find_first_not_of(" \t\r", is_mark ? 3 : 0);
+        const bool is_directive = marker_may_come && line.starts_with('%');
+        if (from != std::string_view::npos && line[from] != '#' && !is_directive)
+            return;
+        marker_may_come = marker_may_come && !is_mark;
+        drop_line(feed);
+    }
+}
+
+// `{` alone might begin a YAML flow mapping as well; JSON goes on with a key or ends at once.
+bool is_json(std::string_view text) {
+    constexpr std::string_view kSpace = " \t\r\n";
+    if (is_marker(text.substr(0, 4), "---"))
+        text.remove_prefix(3);
+    const std::size_t brace = text.find_first_not_of(kSpace);
+    if (brace == std::string_view::npos || text[brace] != '{')
+        return false;
+    const std::size_t next = text.find_first_not_of(kSpace, brace + 1);
+    return next == std::string_view::npos || text[next] == '"' || text[next] == '}';
+}
+
+Result<std::optional<Node>> read(const Chunk& chunk) {
+    if (!is_json(chunk.text))
+        return read_yaml(chunk.text, chunk.line);
+    std::string_view text = chunk.text;
+    if (text.starts_with("---"))
+        text.remove_prefix(3);
+    return TRY(read_json(text, chunk.line));
+}
+
+}  // namespace
+
+const Node* Node::find(std::string_view name) const {
+    if (kind != Kind::Mapping)
+        return nullptr;
+    const auto found = std::ranges::find(children, name, &Node::key);
+    return found == children.end() ? nullptr : &*found;
+}
+
+std::string_view to_string(Node::Kind kind) {
+    switch (kind) {
+        case Node::Kind::Null:
+            return "null";
+        case Node::Kind::Bool:
+            return "a boolean";
+        case Node::Kind::Int:
+            return "an integer";
+        case Node::Kind::Float:
+            return "a number";
+        case Node::Kind::String:
+            return "a string";
+        case Node::Kind::Sequence:
+            return "a list";
+        case Node::Kind::Mapping:
+            return "a mapping";
+    }
+    return "";
+}
+
+std::vector<Document> parse_documents(std::string_view bytes) {
+    if (bytes.starts_with(kByteOrderMark))
+        bytes.remove_prefix(kByteOrderMark.size());
+    std::vector<Document> documents;
+    if (auto text = check_text(bytes); !text) {
+        documents.push_back({1, 1, std::unexpected(std::move(text.error()))});
+        return documents;
+    }
+    for (Chunk& chunk : split(bytes)) {
+        skip_blank(chunk);
+        if (chunk.text.empty())
+            continue;
+        auto root = read(chunk);
+        const int number = static_cast<int>(documents.size()) + 1;
+        if (!root)
+            documents.push_back({number, chunk.line, std::unexpected(std::move(root.error()))});
+        else if (*root)
+            documents.push_back({number, chunk.line, **std::move(root)});
+    }
+    return documents;
+}
+
+Result<Node> parse_json(std::string_view bytes) {
+    return read_json(bytes, 1);
+}
+
+void wipe(Node& node) noexcept {
+    wipe_memory(node.text.data(), node.text.size());
+    for (Node& child : node.children)
+        wipe(child);
+}
+
+}  // namespace tokenlet::kube
