@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "projector/plan.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "projector/admission.h"
+#include "projector/clean_path.h"
+
+namespace tokenlet::projector {
+namespace {
+
+using kube::VolumeKind;
+
+bool is_projecting(const kube::Volume& volume) {
+    return volume.kind != VolumeKind::Other;
+}
+
+// The name in an annotation is the volume's, or kInjectedVolume for the one with a suffix.
+bool is_called(const kube::Volume& volume, std::string_view name) {
+    return volume.name == name || (name == kInjectedVolume && is_injected_name(volume.name));
+}
+
+// Absolute and clean, or nothing. The root directory itself is no place for a volume.
+std::optional<std::string> clean_directory(std::string_view directory) {
+    if (!directory.starts_with('/'))
+        return {};
+    directory.remove_prefix(std::min(directory.find_first_not_of('/'), directory.size()));
+    Result<std::string> clean = clean_path(directory);
+    if (!clean)
+        return {};
+    return "/" + *clean;
+}
+
+using Directories = std::map<std::string, std::string>;  // volume name -> directory
+
+// One "VOLUME=/dir" of tokenlet.dev/path.
+Result<> read_direct(const kube::Pod& pod, std::string_view text, Directories& directories) {
+    const std::size_t equals = text.find('=');
+    if (equals == text.npos)
+        return fail(Errc::Invalid, "'" + std::string(text) + "' is not VOLUME=/directory");
+    const std::string_view name = text.substr(0, equals);
+    std::optional<std::string> directory = clean_directory(text.substr(equals + 1));
+    if (!directory)
+        return fail(Errc::Invalid, "'" + std::string(text) + "' does not name an absolute directory without '..'");
+    const auto volume = std::ranges::find_if(
+        pod.volumes, [&](const kube::Volume& each) { return is_projecting(each) && is_called(each, name); });
+    if (volume == pod.volumes.end())
+        return fail(Errc::Invalid, "no volume '" + std::string(name) + "' that projects files");
+    for (const auto& [other_name, other] : directories)
+        if (other_name == volume->name || other == *directory)
+            return fail(Errc::Invalid, "'" + std::string(text) + "' names a volume or directory a second time");
+    directories.emplace(volume->name, *std::move(directory));
+    return {};
+}
+
+Result<Directories> direct_paths(const kube::Pod& pod) {
+    Directories directories;
+    const auto annotation = pod.meta.annotations.find(kPathAnnotation);
+    if (annotation == pod.meta.annotations.end())
+        return directories;
+    std::string_view rest = annotation->second;
+    while (true) {
+        const std::size_t comma = rest.find(',');
+        TRY(read_direct(pod, rest.substr(0, comma), directories));
+        if (comma == rest.npos)
+            return directories;
+        rest.remove_prefix(comma + 1);
+    }
+}
+
+std::set<std::string_view> mounted_volumes(const kube::Pod& pod) {
+    std::set<std::string_view> names;
+    for (const auto* containers : {&pod.init_containers, &pod.containers, &pod.ephemeral_containers})
+        for (const kube::Container& container : *containers)
+            for (const kube::VolumeMount& mount : container.volume_mounts)
+                names.insert(mount.name);
+    return names;
+}
+
+// Compiles one source of a volume; the Error it may return becomes a BrokenSource.
+struct SourceCompiler {
+    const kube::Pod& pod;
+    const Host& host;
+    mode_t default_mode;
+
+    Result<Source> operator()(std::monostate) const { return std::monostate(); }
+
+    Result<Source> operator()(const kube::ServiceAccountTokenProjection& token) const {
+        return TokenSource{TRY(clean_path(token.path)), token.audience, token.expiration_seconds};
+    }
+
+    Result<Source> operator()(const kube::ConfigMapProjection& source) const {
+        return objects(ObjectKind::ConfigMap, source.name, source.items, source.optional);
+    }
+
+    Result<Source> operator()(const kube::SecretProjection& source) const {
+        return objects(ObjectKind::Secret, source.name, source.items, source.optional);
+    }
+
+    Result<Source> operator()(const kube::ClusterTrustBundleProjection& source) const {
+        return BundleSource{TRY(clean_path(source.path)), selection_of(source), source.optional};
+    }
+
+    Result<Source> operator()(const kube::DownwardApiProjection& source) const {
+        DownwardSource compiled;
+        compiled.files.reserve(source.items.size());
+        for (const kube::DownwardApiFile& item : source.items) {
+            std::string path = TRY(clean_path(item.path));
+            std::string bytes = TRY(value(item), "file \"" + path + '"');
+            compiled.files.push_back({std::move(path), std::move(bytes), item.mode.value_or(default_mode)});
+        }
+        return compiled;
+    }
+
+private:
+    Result<std::string> value(const kube::DownwardApiFile& item) const {
+        if (const auto* field = std::get_if<kube::ObjectFieldSelector>(&item.field))
+            return field_value(pod, field->field_path);
+        return resource_value(pod, std::get<kube::ResourceFieldSelector>(item.field), host.allocatable);
+    }
+
+    Result<Source> objects(ObjectKind kind, const std::string& name, const std::vector<kube::KeyToPath>& items,
+                           bool optional) const {
+        ObjectSource compiled{.kind = kind, .optional = optional, .name = name, .files = {}};
+        compiled.files.reserve(items.size());
+        for (const kube::KeyToPath& item : items) {
+            std::string path = TRY(clean_path(item.path));
+            compiled.files.push_back({item.key, std::move(path), item.mode.value_or(default_mode)});
+        }
+        return compiled;
+    }
+};
+
+// The name of a source's kind in a manifest.
+std::string_view kind_name(const kube::VolumeProjection& source) {
+    constexpr std::string_view kNames[] = {"",       "serviceAccountToken", "configMap",
+                                           "secret", "downwardAPI",         "clusterTrustBundle"};
+    return kNames[source.index()];
+}
+
+VolumePlan compile_volume(const kube::Pod& pod, const Host& host, const kube::Volume& volume, std::string direct) {
+    VolumePlan plan{.name = volume.name,
+                    .direct = std::move(direct),
+                    .kind = volume.kind,
+                    .default_mode = volume.default_mode,
+                    .sources = {}};
+    plan.sources.reserve(volume.sources.size());
+    for (const kube::VolumeProjection& source : volume.sources) {
+        Result<Source> compiled = std::visit(SourceCompiler{pod, host, volume.default_mode}, source);
+        plan.sources.push_back(compiled ? *std::move(compiled)
+                                        : BrokenSource{std::move(compiled.error()).with(kind_name(source)).what});
+    }
+    return plan;
+}
+
+}  // namespace
+
+Result<Plan> compile(const kube::Pod& pod, const Host& host) {
+    Plan plan{.ns = pod.meta.ns,
+              .name = pod.meta.name,
+              .uid = pod.meta.uid,
+              .service_account = pod.service_account_name,
+              .readership = TRY(readership(pod)),
+              .ownership = host.ownership,
+              .volumes = {},
+              .unmounted = {}};
+    Directories direct = TRY(direct_paths(pod), "metadata.annotations['tokenlet.dev/path']");
+    const std::set<std::string_view> mounted = mounted_volumes(pod);
+    for (const kube::Volume& volume : pod.volumes) {
+        if (!is_projecting(volume))
+            continue;
+        const auto directory = direct.find(volume.name);
+        const bool direct_here = directory != direct.end();
+        if (direct_here || mounted.contains(volume.name))
+            plan.volumes.push_back(
+                compile_volume(pod, host, volume, direct_here ? std::move(directory->second) : std::string()));
+        else
+            plan.unmounted.push_back(volume.name);
+    }
+    plan.volumes.shrink_to_fit();
+    plan.unmounted.shrink_to_fit();
+    return plan;
+}
+
+kube::TokenRequest token_request(const Plan& plan, const TokenSource& source) {
+    kube::TokenRequest request{.ns = plan.ns,
+                               .service_account = plan.service_account,
+                               .audiences = {},
+                               .expiration_seconds = source.expiration_seconds,
+                               .bound_object_ref = kube::BoundObjectRef{"Pod", plan.name, plan.uid}};
+    if (!source.audience.empty())
+        request.audiences.push_back(source.audience);
+    return request;
+}
+
+std::vector<const TokenSource*> token_sources(const VolumePlan& volume) {
+    std::vector<const TokenSource*> tokens;
+    for (const Source& source : volume.sources)
+        if (const auto* token = std::get_if<TokenSource>(&source))
+            tokens.push_back(token);
+    return tokens;
+}
+
+bool uses(const VolumePlan& volume, ObjectKind kind, std::string_view name) {
+    return std::ranges::any_of(volume.sources, [&](const Source& source) {
+        if (const auto* object = std::get_if<ObjectSource>(&source))
+            return object->kind == kind && object->name == name;
+        // By signer, any bundle may be the next that is selected, and one that lost its label is no longer.
+        const auto* bundle = std::get_if<BundleSource>(&source);
+        return bundle != nullptr && kind == ObjectKind::ClusterTrustBundle &&
+               (bundle->selection.by == BundleSelection::By::Signer ||
+                (bundle->selection.by == BundleSelection::By::Name && bundle->selection.name == name));
+    });
+}
+
+std::string_view plugin_directory(VolumeKind kind) {
+    switch (kind) {
+        case VolumeKind::Projected:
+            return "kubernetes.io~projected";
+        case VolumeKind::Secret:
+            return "kubernetes.io~secret";
+        case VolumeKind::ConfigMap:
+            return "kubernetes.io~configmap";
+        case VolumeKind::DownwardApi:
+            return "kubernetes.io~downward-api";
+        case VolumeKind::Other:
+            break;
+    }
+    return "";
+}
+
+}  // namespace tokenlet::projector
