@@ -174,6 +174,12 @@ std::vector<Document> parse_documents(std::string_view bytes) {
         skip_blank(chunk);
         if (chunk.text.empty())
             continue;
+        if (documents.size() == kMaxDocuments) {
+            documents.push_back({static_cast<int>(kMaxDocuments) + 1, chunk.line,
+                                 fail(Errc::Invalid, "line " + std::to_string(chunk.line) + ": more than " +
+                                                         std::to_string(kMaxDocuments) + " documents in one file")});
+            break;
+        }
         auto root = read(chunk);
         const int number = static_cast<int>(documents.size()) + 1;
         if (!root)

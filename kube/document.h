@@ -25,6 +25,7 @@ namespace tokenlet::kube {
 
 inline constexpr std::size_t kMaxNodes = 100'000;
 inline constexpr std::size_t kMaxDepth = 100;
+inline constexpr std::size_t kMaxDocuments = 20'000;
 
 struct Node {
     enum class Kind { Null, Bool, Int, Float, String, Sequence, Mapping };

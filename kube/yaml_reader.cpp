@@ -16,35 +16,77 @@
 namespace tokenlet::kube {
 namespace {
 
-// A stream over text that stays where it is.
-class ViewBuffer : public std::streambuf {
+// yaml-cpp has no limits, and looks ahead for as long as a bracket may still turn out to be part of a key: ten million of
+// them cost it gigabytes. So the text is handed out in pieces, and no more of it when something is wrong already, or when
+// too much went by without a single event. What really may go by is one long scalar.
+class Input : public std::streambuf {
 public:
-    explicit ViewBuffer(std::string_view text) {
-        char* begin = const_cast<char*>(text.data());  // setg() wants it so; nothing writes
-        setg(begin, begin, begin + text.size());
+    Input(std::string_view text, TreeBuilder& builder, int line) : rest_(text), builder_(builder), line_(line) {}
+
+    // An event came: what went by before it is settled.
+    void settle() {
+        bytes_unsettled_ = 0;
+        brackets_open_ = 0;
     }
+
+protected:
+    int_type underflow() override {
+        constexpr std::size_t kPiece = 2048;
+        constexpr std::size_t kMostUnsettledBytes = 2u << 20;
+        constexpr int kMostOpenBrackets = 4096;
+        if (rest_.empty() || builder_.failed())
+            return traits_type::eof();
+        if (bytes_unsettled_ > kMostUnsettledBytes)
+            builder_.fail_at(line_, "a single value of more than 2 MiB");
+        if (brackets_open_ > kMostOpenBrackets)
+            builder_.fail_at(line_, "nested deeper than " + std::to_string(kMaxDepth) + " levels");
+        if (builder_.failed())
+            return traits_type::eof();
+        const std::string_view piece = rest_.substr(0, kPiece);
+        rest_.remove_prefix(piece.size());
+        bytes_unsettled_ += piece.size();
+        for (char c : piece) {
+            line_ += c == '\n' ? 1 : 0;
+            brackets_open_ += c == '[' || c == '{' ? 1 : 0;
+            brackets_open_ -= (c == ']' || c == '}') && brackets_open_ > 0 ? 1 : 0;
+        }
+        char* begin = const_cast<char*>(piece.data());  // setg() wants it so; nothing writes
+        setg(begin, begin, begin + piece.size());
+        return traits_type::to_int_type(piece.front());
+    }
+
+private:
+    std::string_view rest_;
+    TreeBuilder& builder_;
+    int line_;
+    std::size_t bytes_unsettled_ = 0;
+    int brackets_open_ = 0;
 };
 
 class Events final : public YAML::EventHandler {
 public:
-    explicit Events(int first_line) : first_line_(first_line) {}
+    Events(std::string_view text, int first_line) : input_(text, builder_, first_line), first_line_(first_line) {}
 
     [[nodiscard]] TreeBuilder& builder() { return builder_; }
+    [[nodiscard]] Input& input() { return input_; }
     [[nodiscard]] bool has_content() const { return has_content_; }
 
     void OnDocumentStart(const YAML::Mark&) override {}
     void OnDocumentEnd() override {}
 
     void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-        has_content_ = true;
+        begin_event();
         builder_.scalar(Node::Kind::Null, "", line(mark), anchor);
     }
 
-    void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override { builder_.alias(anchor, line(mark)); }
+    void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+        begin_event();
+        builder_.alias(anchor, line(mark));
+    }
 
     void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                   const std::string& value) override {
-        has_content_ = true;
+        begin_event();
         const bool is_plain = tag == "?";  // yaml-cpp's own sign for: no tag, no quotes
         if (builder_.failed())
             return;
@@ -58,14 +100,14 @@ public:
 
     void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
                          YAML::EmitterStyle::value) override {
-        has_content_ = true;
+        begin_event();
         builder_.begin(Node::Kind::Sequence, line(mark), anchor);
     }
     void OnSequenceEnd() override { builder_.end(); }
 
     void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
                     YAML::EmitterStyle::value) override {
-        has_content_ = true;
+        begin_event();
         builder_.begin(Node::Kind::Mapping, line(mark), anchor);
     }
     void OnMapEnd() override { builder_.end(); }
@@ -73,7 +115,13 @@ public:
     [[nodiscard]] int line(const YAML::Mark& mark) const { return first_line_ + mark.line; }
 
 private:
+    void begin_event() {
+        has_content_ = true;
+        input_.settle();
+    }
+
     TreeBuilder builder_;
+    Input input_;
     int first_line_;
     bool has_content_ = false;
 };
@@ -81,10 +129,9 @@ private:
 }  // namespace
 
 Result<std::optional<Node>> read_yaml(std::string_view text, int first_line) {
-    Events events(first_line);
+    Events events(text, first_line);
     try {
-        ViewBuffer buffer(text);
-        std::istream stream(&buffer);
+        std::istream stream(&events.input());
         YAML::Parser parser(stream);
         if (!parser.HandleNextDocument(events))
             return std::nullopt;
