@@ -1,27 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // An HTTP/1.1 server that hands whole requests to another thread and takes the answers from there.
 //
-//     auto listener = TRY(Listener::start({.socket = "/run/tokenlet/tokenlet.sock"}, {}, [&] { uv_async_send(&async);
-//     }));
-//     ...                                              // and when the wake-up has arrived on the caller's thread:
+//     auto listener = TRY(Listener::start({.socket = path}, {}, [&] { uv_async_send(&async); }));
+//     ...                                              // when the wake-up has arrived on the caller's thread:
 //     for (Request& request : listener->drain().requests)
 //         listener->respond(request.id, json_response(200, status));
 //
-// Shapes   a request is answered once: by respond(), or by begin_stream(), any number of send(), and finish(). An
-// answer
-//          to a client that has gone is dropped; only the end of a stream is told, in Batch::gone.
+// Shapes   a request is answered once: by respond(), or by begin_stream(), any number of send(), and finish().
+//          An answer to a client that has gone is dropped; only the end of a stream is told, in Batch::gone.
 // Units    bytes and std::chrono, as named.
-// Owns     its thread, the socket, its file, every connection. Going away closes them all; the file goes with them.
-// Threads  every method on one thread, the caller's. `wake` runs on the listener's thread, at most once between two
-// calls
-//          of drain(), and must not block.
-// Errors   start(): Conflict when another process listens there; otherwise from the system call, naming the path. What
-// a
-//          client does wrong is answered to the client (400, 405, 408, 413, 431) and never reaches the caller.
-// Source   RFC 9112. libevent's evhttp does the parsing; reference: why it was chosen stands in docs/decisions.md.
-// Differs  from evhttp: two Content-Length fields, no or two Host fields, a field name with a blank, a bare line feed
-// in
-//          the head, and a request that trickles in are refused.
+// Owns     its thread, the socket, its file, every connection. Going away closes them all; the file goes too.
+// Threads  every method on one thread, the caller's. `wake` runs on the listener's thread, at most once between
+//          two calls of drain(), and must not block. Nobody connected: that thread does not wake up.
+// Errors   start(): Conflict when another process listens there; otherwise from the system call, naming the path.
+//          What a client does wrong is answered to the client (400, 413, 501, 503) or ends its connection, and
+//          never reaches the caller.
+// Source   RFC 9112. The parser is libevent's evhttp, the best of five that were measured (docs/decisions.md).
+// Differs  from evhttp alone: what http/head_check.h lists is refused, and so is a request that trickles in.
 #pragma once
 
 #include <chrono>

@@ -35,11 +35,11 @@ enum class RequestId : std::uint64_t {};
 
 struct Request {
     RequestId id{};
-    std::string method;  // "GET"
-    std::string target;  // as sent, percent signs and all: "/v1/status?watch=1"
-    std::vector<Header> headers;
-    Secret body;
-    std::optional<Peer> peer;  // unix sockets only
+    std::string method{};  // "GET"
+    std::string target{};  // as sent, percent signs and all: "/v1/status?watch=1"
+    std::vector<Header> headers{};
+    Secret body{};
+    std::optional<Peer> peer{};  // unix sockets only
 
     // The target up to the question mark, and what stands behind it.
     [[nodiscard]] std::string_view path() const;
@@ -51,9 +51,12 @@ struct Request {
 // Content-Length is the listener's business.
 struct Response {
     int status = 200;
-    std::vector<Header> headers;
-    Secret body;
+    std::vector<Header> headers{};
+    Secret body{};
 };
+
+// For names of fields and for values that are compared as names are.
+[[nodiscard]] bool same_name(std::string_view a, std::string_view b);
 
 [[nodiscard]] Response text_response(int status, std::string_view text);  // text/plain
 [[nodiscard]] Response json_response(int status, std::string_view json);  // application/json

@@ -21,7 +21,7 @@ namespace tokenlet::http {
 struct ClientRequest {
     std::string method = "GET";
     std::string target = "/";
-    Secret body;  // sent as application/json when there is one
+    Secret body{};  // sent as application/json when there is one
     std::chrono::milliseconds time{10'000};
     std::size_t body_bytes = 64 * 1024 * 1024;
 };
