@@ -13,6 +13,7 @@
 
 #include <sys/stat.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,13 +31,20 @@ enum class Node { File, Directory };
 // The mode stat() shows then: with a list, the group bits are its mask.
 [[nodiscard]] mode_t visible_mode(const Access& access, Node node);
 
-// Makes no call for what holds already. `made` is the stat of the file or directory as it was created.
-[[nodiscard]] Result<> set_access(const UniqueFd& fd, const Access& access, Node node, const struct stat& made,
+// Whose a fresh file is before anything is set; unset: not known.
+struct Made {
+    std::optional<uid_t> owner;
+    std::optional<gid_t> group;
+};
+
+// Changes no owner that is right already.
+[[nodiscard]] Result<> set_access(const UniqueFd& fd, const Access& access, Node node, const Made& made,
                                   std::string_view name);
 
-// "" when `fd` is as `access` says, else what is not: "mode is 0644, not 0600".
+// "" when `fd` is as `access` says, else what is not: "mode is 0644, not 0600". An owner or group that `access` leaves
+// open must be as `made` says, if that is known.
 [[nodiscard]] Result<std::string> access_difference(const UniqueFd& fd, const struct stat& found, const Access& access,
-                                                    Node node, std::string_view name);
+                                                    Node node, const Made& made, std::string_view name);
 
 // Takes away what a directory inherited from a default access list above it, so that nothing made in it inherits on.
 [[nodiscard]] Result<> drop_inherited_acl(const UniqueFd& dir, std::string_view name);

@@ -94,7 +94,7 @@ struct Options {
     std::optional<mode_t> volume_mode = 0755;  // unset: the directory is somebody else's
     std::vector<Generation> retained;          // older generations in their grace time, oldest first
     Caps caps;                                 // for what is retained, the one just replaced included
-    const Witness* witness = nullptr;          // of the last call for this volume
+    Witness witness;                           // of the last call for this volume; empty: compare everything
 };
 
 enum class Change {
@@ -114,6 +114,6 @@ struct Outcome {
     Witness witness;
 };
 
-[[nodiscard]] Result<Outcome> publish(const UniqueFd& volume, const Payload& payload, const Options& options);
+[[nodiscard]] Result<Outcome> publish(const UniqueFd& volume, const Payload& payload, Options options);
 
 }  // namespace tokenlet::fsatomic
