@@ -24,7 +24,7 @@
 // last write, at the next listing.
 //
 // Read are the regular files right in the directory, links followed, of at most max_file_bytes. Passed over in silence
-// are names that start with a dot, and what editors and package managers leave behind (is_leftover). Other things
+// are names that start with a dot, and what editors and package managers leave behind (kube/manifest_name.h). Other things
 // (directories, FIFOs, dangling links) are errors on themselves. Unchanged files (device, inode, size, mtime, ctime) are
 // not opened again, and those rewritten with the same bytes are not decoded again.
 //
@@ -40,17 +40,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <ctime>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
-#include <string_view>
+#include <utility>
 
 #include "base/result.h"
-#include "base/unique_fd.h"
+#include "kube/directory_watch.h"
 #include "kube/manifest_listing.h"
-#include "kube/path_trail.h"
 
 namespace tokenlet::kube {
 
@@ -63,16 +60,12 @@ struct ManifestDirectoryOptions {
     std::size_t max_files = 100'000;
 };
 
-// "web.yaml~", "#web.yaml#", "web.yaml.bak", "web.yaml.dpkg-old", "sedAb12Cd" (sed -i at work), ...: copies of manifests
-// that nobody means to run. Names that start with a dot are one.
-[[nodiscard]] bool is_leftover(std::string_view name);
-
 class ManifestDirectory {
 public:
     [[nodiscard]] static Result<ManifestDirectory> open(const std::string& path, ManifestDirectoryOptions options);
 
-    [[nodiscard]] int fd() const noexcept { return poll_.get(); }
-    [[nodiscard]] bool drain();
+    [[nodiscard]] int fd() const noexcept { return watch_.fd(); }
+    [[nodiscard]] bool drain() { return watch_.drain(); }
     [[nodiscard]] Result<Listing> list();
 
     // Whether fd() tells of every change: not on network and FUSE file systems, not where a file is a link that leads
@@ -90,32 +83,23 @@ private:
         bool operator==(const Stamp&) const = default;
     };
     struct Known {
-        std::optional<Stamp> stamp;            // unset: look again at the next listing
+        std::optional<Stamp> stamp;            // unset: looked at again at each listing
         std::optional<std::uint64_t> content;  // a hash of the bytes that were decoded last
+        std::string error;                     // why the file cannot be used, as last reported
+        bool leads_out = false;                // a link to where changes are not seen
     };
-    struct Entry;
     class Round;
 
-    ManifestDirectory(std::string path, ManifestDirectoryOptions options) : path_(std::move(path)), options_(options) {}
+    ManifestDirectory(DirectoryWatch watch, std::string path, ManifestDirectoryOptions options)
+        : watch_(std::move(watch)), path_(std::move(path)), options_(options) {}
 
-    void read_events();
-    void on_event(int watch, std::uint32_t mask, std::string_view name);
-    void watch(const PathTrail& trail);
-    [[nodiscard]] std::optional<DirectoryIdentity> look() const;
+    [[nodiscard]] Result<Listing> list(PathTrail& trail);
 
+    DirectoryWatch watch_;
     std::string path_;
     ManifestDirectoryOptions options_;
-    UniqueFd poll_;     // epoll over the three below
-    UniqueFd inotify_;  // empty: not available
-    UniqueFd mounts_;   // /proc/self/mountinfo, which signals each change; inotify does not see mounts
-    UniqueFd again_;    // eventfd: readable while a listing is due for reasons that drain() has already seen
-    bool due_ = true;
     bool trusted_ = false;
-    bool listed_ = false;
-    std::optional<DirectoryIdentity> seen_;  // what stood at the path at the last list()
-    int directory_watch_ = -1;
-    std::set<int> watches_;          // all of them
-    std::set<std::string> writing_;  // names written to and not closed
+    bool listed_ = false;  // a complete listing was made
     std::map<std::string, Known> known_;
 };
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every directory and link on the way to a path: whoever may change one of them decides what stands at its end.
 //
-// Shapes   walk("/etc/tokenlet/manifests") -> "/", "/etc", ... each with its stat, links both as themselves and by what
-//          they lead to. The last step is what the path names, unless something is missing on the way.
-// Owns     the descriptor of the last directory.     Threads  any.
-// Errors   a walk always yields the steps it could take; `error` says why it ended early.
+// Shapes   walk("/etc/tokenlet/manifests") -> "/", "/etc", ... each with its stat; a link as itself, and then what it leads
+//          to. The last step is what the path names, unless the walk ended early.
+// Owns     two descriptors (O_PATH).     Threads  any.
+// Errors   a walk always yields the steps it could take; `error` says why it ended early: NotFound (missing, or a link
+//          that leads nowhere), Denied, Io (among them too many links).
 // Differs  from realpath(): the directories in which the links stand are part of the answer.
 #pragma once
 
@@ -21,22 +22,26 @@
 namespace tokenlet::kube {
 
 struct PathStep {
-    std::string path;  // without links, but for the last component of a step that is one
+    std::string path;  // free of links, except that it may be one itself
     struct stat status{};
 };
 
 struct PathTrail {
     std::vector<PathStep> steps;
-    UniqueFd parent;             // O_PATH: the directory in which the end stands, or the last one there is
-    UniqueFd end;                // O_PATH; empty when the walk ended early
-    std::optional<Error> error;  // NotFound: missing, or a dangling link
+    UniqueFd parent;             // the last directory that was passed through
+    std::string parent_path;     // free of links
+    std::string name;            // the entry of `parent` at which the walk ended, or "."
+    UniqueFd end;                // empty when the walk ended early
+    std::optional<Error> error;  // set when the walk ended early
+
+    [[nodiscard]] std::string end_path() const;
 };
 
 // The path must be absolute.
 [[nodiscard]] PathTrail walk(const std::string& path);
 
-// Whether each step belongs to root or the agent's user and is writable by nobody else; Denied, naming the first that is
-// not, its mode and owner, and the command that mends it.
+// Whether each step belongs to root or the agent's user and may be written to by nobody else; Denied, naming the first
+// that is not so, its mode and owner, and the command that mends it.
 [[nodiscard]] Result<> check_strict_modes(const PathTrail& trail, uid_t agent_uid);
 [[nodiscard]] Result<> check_strict_modes(const PathStep& step, uid_t agent_uid);
 
