@@ -2,13 +2,13 @@
 // The agent's configuration file.
 //
 // Shapes   read_agent_configuration(path) -> AgentConfiguration, complete: what the file leaves out has its default,
-// and
-//          nothing in it contradicts anything else. The names are those of the file, in snake_case.
+//          and nothing in it contradicts anything else. The names are those of the file, in snake_case.
 // Units    std::chrono; sizes and ids as named.
 // Owns     its text.     Threads  any.
 // Errors   Invalid, "FILE: line N: FIELD: what is wrong and what would be right", the first few of them; NotFound,
-// Denied
-//          and Io when the file cannot be read.
+//          Denied and Io when the file cannot be read.
+//
+// The file may hold a second document, of kind AuthorityConfiguration, for `tokenlet authority`; it is validated.
 #pragma once
 
 #include <sys/types.h>
@@ -21,8 +21,12 @@
 #include <variant>
 #include <vector>
 
+#include "authority/config.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "kube/document.h"
+#include "kube/fields.h"
+#include "kube/manifest_policy.h"
 
 namespace tokenlet::agent {
 
@@ -105,18 +109,36 @@ struct AgentConfiguration {
     std::string state_dir = "/var/lib/tokenlet";
     Manifests manifests;
     Volumes volumes;
-    std::optional<KubernetesIssuer> kubernetes_issuer;  // exactly one of the two issuers is set
+    std::variant<authority::AuthorityConfiguration, KubernetesIssuer> issuer;
     BoundObject bound_object;
+    kube::Policy policy;
     Rotation rotation;
     std::vector<Notification> notifications;
     StatusEndpoint status;
     Log log;
 };
 
+inline constexpr std::size_t kMaxConfigurationBytes = 1024 * 1024;
+
 [[nodiscard]] Result<AgentConfiguration> read_agent_configuration(const std::string& path);
 
 // The same from text; `name` stands for the file in messages, `host_name` fills nodeName.
 [[nodiscard]] Result<AgentConfiguration> parse_agent_configuration(std::string_view text, std::string_view name,
                                                                    std::string_view host_name);
+
+// One document of kind AgentConfiguration. Whatever is wrong stands in `problems`, all of it; the value is of use only
+// when there is none.
+[[nodiscard]] AgentConfiguration read_agent_document(const kube::Node& root, std::string_view host_name,
+                                                     kube::Problems& problems);
+
+// Invalid when the configuration asks for what this version of tokenlet does not do, naming field and way out. A valid
+// configuration may: it is the form, not the program, that is fixed.
+[[nodiscard]] Result<> check_supported(const AgentConfiguration& configuration);
+
+// What is allowed but hardly meant, one sentence each.
+[[nodiscard]] std::vector<std::string> warnings_about(const AgentConfiguration& configuration);
+
+// This host's name as nodeName takes it: in lower case.
+[[nodiscard]] std::string default_node_name();
 
 }  // namespace tokenlet::agent
