@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -76,7 +77,7 @@ public:
     [[nodiscard]] const std::vector<Problem>& problems() const { return problems_; }
 
 private:
-    // Current: a good document says so. LastGood: its file is there, but no longer says it in a way that can be read.
+    // Current: a good document says so. LastGood: a document or file that cannot be used said so before it turned bad.
     enum class State { Current, LastGood, Absent };
     struct Held {
         Object object;
@@ -88,19 +89,28 @@ private:
         Identity identity;
         Object object;
     };
+    struct Complaint {
+        std::string what;
+        std::optional<Identity> identity;  // unset: about the file, or a document that could not be read so far
+    };
     struct File {
-        std::vector<Identity> holds;  // those of its documents that are in use, current or last good
-        std::vector<Problem> problems;
+        std::set<Identity> holds;  // those of its documents that are in use, current or last good
+        std::vector<Complaint> complaints;
     };
     using Place = std::pair<std::string, std::size_t>;  // file, position in it
 
     class Step;
 
+    template <class T>
+    [[nodiscard]] const T* find_as(const char* kind, const ObjectKey& key) const;
+    template <class T>
+    [[nodiscard]] std::vector<const T*> all(const char* kind) const;
+
     std::map<Identity, Held> held_;
     std::map<std::string, File> files_;
     std::map<Place, Waiting> waiting_;
     std::map<std::string, ObjectKey> uids_;  // of the Pods held, where the manifest gives one
-    std::optional<Problem> listing_problem_;
+    std::optional<Error> listing_error_;
     std::vector<Problem> problems_;  // sorted
     std::optional<DirectoryIdentity> directory_;
 };
