@@ -38,7 +38,7 @@ std::unexpected<Error> bad_byte(std::size_t offset) {
 }
 
 enum class Form {
-    Jws,   // bits that do not fill a byte must be zero: two spellings of one value would let a token be changed unnoticed
+    Jws,  // bits that do not fill a byte must be zero: two spellings of one value would let a token be changed unnoticed
     Mime,  // as Go's encoding/base64 reads it: line breaks skipped, left-over bits not looked at
 };
 

@@ -8,13 +8,20 @@ namespace tokenlet {
 
 std::string_view to_string(Errc code) {
     switch (code) {
-        case Errc::NotFound: return "not found";
-        case Errc::Invalid: return "invalid";
-        case Errc::Denied: return "denied";
-        case Errc::Conflict: return "conflict";
-        case Errc::Unavailable: return "unavailable";
-        case Errc::Io: return "input/output";
-        case Errc::Internal: return "internal";
+        case Errc::NotFound:
+            return "not found";
+        case Errc::Invalid:
+            return "invalid";
+        case Errc::Denied:
+            return "denied";
+        case Errc::Conflict:
+            return "conflict";
+        case Errc::Unavailable:
+            return "unavailable";
+        case Errc::Io:
+            return "input/output";
+        case Errc::Internal:
+            return "internal";
     }
     return "internal";
 }

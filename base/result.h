@@ -53,10 +53,10 @@ using Result = std::expected<T, Error>;
 
 // TRY(expr) is the value of a Result, or returns its error from the enclosing function; TRY(expr, "context") puts the
 // context in front of the error. One per statement: nested ones shadow each other.
-#define TRY(expr, ...)                                                                          \
-    __extension__({                                                                             \
-        auto try_result_ = (expr);                                                              \
-        if (!try_result_)                                                                       \
+#define TRY(expr, ...)                                                                             \
+    __extension__({                                                                                \
+        auto try_result_ = (expr);                                                                 \
+        if (!try_result_)                                                                          \
             return std::unexpected(std::move(try_result_.error()) __VA_OPT__(.with(__VA_ARGS__))); \
-        std::move(try_result_).value();                                                         \
+        std::move(try_result_).value();                                                            \
     })

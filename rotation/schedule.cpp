@@ -26,10 +26,14 @@ Duration age_when_due(Duration ttl, const RotationPolicy& policy) {
 
 std::string_view to_string(DueRule rule) {
     switch (rule) {
-        case DueRule::Fraction: return "fraction";
-        case DueRule::MaxAge: return "maxAge";
-        case DueRule::Clock: return "clock";
-        case DueRule::Demand: return "demand";
+        case DueRule::Fraction:
+            return "fraction";
+        case DueRule::MaxAge:
+            return "maxAge";
+        case DueRule::Clock:
+            return "clock";
+        case DueRule::Demand:
+            return "demand";
     }
     return "demand";
 }

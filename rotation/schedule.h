@@ -18,8 +18,8 @@
 namespace tokenlet::rotation {
 
 struct RotationPolicy {
-    double fraction = 0.8;                         // of the TTL; upstream's 80 %
-    Duration max_age = std::chrono::hours(24);     // upstream: maxTTL
+    double fraction = 0.8;                      // of the TTL; upstream's 80 %
+    Duration max_age = std::chrono::hours(24);  // upstream: maxTTL
     Duration max_jitter = std::chrono::minutes(5);
     bool operator==(const RotationPolicy&) const = default;
 };

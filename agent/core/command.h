@@ -71,13 +71,14 @@ struct IssuerPod {
     bool operator==(const IssuerPod&) const = default;
 };
 
-// Tell the issuer which accounts and Pods there are now, and which have gone. Answer: Core::on_issuer_told, same ticket.
+// Tell the issuer which accounts and Pods have gone, then which there are. Answer: Core::on_issuer_told, same ticket.
 struct TellIssuer {
     std::uint64_t ticket = 0;
-    std::vector<IssuerAccount> accounts;
     std::vector<kube::ObjectKey> accounts_gone;
+    std::vector<PodIdentity> pods_gone;  // tokens bound to them die 60 s after
+    std::vector<IssuerAccount> accounts;
     std::vector<IssuerPod> pods;
-    std::vector<std::string> pods_deleted;  // uids: tokens bound to them die 60 s after
+    bool everything = false;  // accounts and pods name all there are: what is on record beside them has gone, too
 };
 
 // Ask the issuer for a token. Answer: Core::on_token.
@@ -129,10 +130,11 @@ struct TokenFailure {
 using TokenAnswer = std::expected<kube::IssuedToken, TokenFailure>;
 
 struct PublishOutcome {
-    bool wrote = false;                  // a new generation was made
-    bool repaired = false;               // something on disk was not as it had been left
-    std::string generation;              // the current one
-    std::vector<std::string> older;      // those still there beside it
+    bool wrote = false;              // a new generation was made
+    bool repaired = false;           // something on disk was not as it had been left
+    std::string reason;              // what was amiss: "token: content differs"
+    std::string generation;          // the current one
+    std::vector<std::string> older;  // those still there beside it
 };
 
 struct IssuerAnswer {
@@ -142,9 +144,10 @@ struct IssuerAnswer {
 // A volume of an earlier run, as found on disk.
 struct FoundVolume {
     VolumePath path;
-    std::vector<std::string> older;                     // generations beside the current one
-    std::optional<VolumeRecord> record;                 // absent: none, or unreadable
-    std::vector<std::pair<std::string, Secret>> files;  // path -> bytes of the files the record names, where they match it
+    std::vector<std::string> older;      // generations beside the current one
+    std::optional<VolumeRecord> record;  // absent: none, or unreadable
+    std::vector<std::pair<std::string, Secret>>
+        files;  // path -> bytes of the files the record names, where they match it
 };
 
 }  // namespace tokenlet::agent

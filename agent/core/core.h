@@ -31,16 +31,25 @@
 
 namespace tokenlet::agent {
 
+// Whose clock decides whether a token is refused.
+enum class IssuerClock {
+    Ours,      // the issuer reads the same wall clock
+    Measured,  // another machine's: its distance from ours is taken from each answer
+};
+
 struct CoreSettings {
-    std::string node_name;
-    std::string boot_id;
+    std::string boot_id;  // /proc/sys/kernel/random/boot_id: tells whether recorded boot times still count
+    std::string issuer;   // the iss of its tokens, where it is known beforehand: a token of another one is due at once
+    IssuerClock issuer_clock = IssuerClock::Ours;
     rotation::RotationPolicy rotation;
     Duration removal_delay = std::chrono::seconds(10);
     Duration grace = std::chrono::seconds(10);
     Duration audit_interval = std::chrono::minutes(10);  // every volume is checked against intent this often
     projector::Ownership ownership = projector::Ownership::Acl;
-    projector::NodeAllocatable allocatable;
+    projector::Allocatable allocatable;
     kube::Policy policy;
+    std::size_t requests_at_once = 64;    // token requests in flight; the most urgent go first
+    std::size_t publishes_at_once = 256;  // payloads under way, which bounds the memory they take
 };
 
 class Core {
@@ -54,7 +63,7 @@ public:
     void adopt(Now now, std::vector<FoundVolume> found);
 
     // Answers to commands, and news.
-    void on_listed(Now now, const Result<kube::Listing>& listing);
+    void on_listed(Now now, Result<kube::Listing> listing);
     void on_identities_saved(Now now, std::uint64_t ticket, const Result<>& result);
     void on_issuer_told(Now now, std::uint64_t ticket, const Result<IssuerAnswer>& answer);
     void on_token(Now now, RequestId id, TokenAnswer answer);
@@ -64,7 +73,6 @@ public:
     void on_root_ca(Now now, const std::string& pem);
     // The key ids whose signatures verifiers accept; a token of another key is due at once. Never called: unknown.
     void on_issuer_keys(Now now, std::vector<std::string> key_ids);
-    void on_clock_skew(Now now, Duration issuer_minus_ours);
 
     // Time.
     void on_timer(Now now);

@@ -15,13 +15,13 @@
 namespace tokenlet::agent {
 
 struct TokenRecord {
-    std::string path;                 // the file in the volume that holds it
-    std::string key;                  // kube::TokenRequest::key()
-    std::string issuer;               // the token's iss
-    std::string key_id;               // the kid that signed it
+    std::string path;    // the file in the volume that holds it
+    std::string key;     // kube::TokenRequest::key()
+    std::string issuer;  // the token's iss
+    std::string key_id;  // the kid that signed it
     std::string service_account_uid;
-    std::string sha256;               // of the token, in hex
-    WallTime received_wall;           // the wall clock when times.received was read
+    std::string sha256;      // of the token, in hex; the shell fills it in
+    WallTime received_wall;  // the wall clock when times.received was read
     Duration jitter{};
     rotation::TokenTimes times;
     bool operator==(const TokenRecord&) const = default;

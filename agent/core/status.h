@@ -47,13 +47,13 @@ struct PodStatus {
 };
 
 struct Status {
-    bool listed = false;     // one complete pass over the manifest directory has been made
-    bool settled = false;    // and every Pod of that pass is published or says why not
+    bool listed = false;   // one complete pass over the manifest directory has been made
+    bool settled = false;  // and every Pod of that pass is published or says why not
     std::uint64_t token_requests = 0;
     std::uint64_t token_failures = 0;
     std::uint64_t publishes = 0;
-    std::string removal_held;              // why removals wait for `prune`; empty: they do not
-    std::vector<std::string> problems;     // of manifests: "file: document 2: line 3: ..."
+    std::string removal_held;           // why removals wait for `prune`; empty: they do not
+    std::vector<std::string> problems;  // of manifests: "file: document 2: line 3: ..."
     std::vector<PodStatus> pods;
 };
 

@@ -7,10 +7,17 @@ namespace tokenlet {
 namespace {
 
 TEST(Base64, EncodesTheVectorsOfRfc4648) {
-    struct Case { std::string_view bytes, base64, base64url; };
+    struct Case {
+        std::string_view bytes, base64, base64url;
+    };
     const Case cases[] = {
-        {"", "", ""}, {"f", "Zg==", "Zg"}, {"fo", "Zm8=", "Zm8"}, {"foo", "Zm9v", "Zm9v"},
-        {"foob", "Zm9vYg==", "Zm9vYg"}, {"fooba", "Zm9vYmE=", "Zm9vYmE"}, {"\xfb\xff", "+/8=", "-_8"},
+        {"", "", ""},
+        {"f", "Zg==", "Zg"},
+        {"fo", "Zm8=", "Zm8"},
+        {"foo", "Zm9v", "Zm9v"},
+        {"foob", "Zm9vYg==", "Zm9vYg"},
+        {"fooba", "Zm9vYmE=", "Zm9vYmE"},
+        {"\xfb\xff", "+/8=", "-_8"},
     };
     for (const Case& c : cases) {
         SCOPED_TRACE(c.base64);

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+// The core's state, private to agent/core. One class, its parts in files of their own:
+//
+//   core.cpp      the public face, timers, and settle(): the one place that turns marks into commands
+//   pods.cpp      from listings to Pods: uids, admission, plans
+//   leaving.cpp   when a Pod or another object is gone, and when it only looks so
+//   registers.cpp what must be durable or known to the issuer before a token may be asked for
+//   tokens.cpp    asking, answers, adoption
+//   volumes.cpp   building, publishing, grace, removal
+//   snapshot.cpp  status()
+//
+// A mark (dirty Pod, waking token, dirty volume) says "look again"; the look decides from the present state alone. Marks
+// are sets, so that a hundred events make one look. What waits for an answer or a time is woken by it.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "agent/core/core.h"
+#include "projector/payload.h"
+#include "rotation/deadline_queue.h"
+#include "rotation/token_cache.h"
+
+namespace tokenlet::agent {
+
+using rotation::TokenCache;
+
+enum class DeadlineKind : std::uint8_t {
+    List,
+    SaveIdentities,
+    TellIssuer,
+    Guard,
+    Audit,
+    Token,
+    Publish,
+    Sweep,
+    Remove
+};
+
+struct DeadlineId {
+    DeadlineKind kind;
+    std::uint64_t id = 0;  // of the token or volume, where the kind speaks of one
+    auto operator<=>(const DeadlineId&) const = default;
+};
+
+// A ConfigMap or Secret by name; for trust bundles an empty key, since selectors may mean any of them.
+using UsedObject = std::pair<projector::ObjectKind, kube::ObjectKey>;
+
+struct PodState;
+
+struct VolumeState {
+    struct Retained {
+        std::string generation;
+        BootTime until;
+    };
+    // What the files on disk were made from, as far as later decisions need it.
+    struct Published {
+        std::optional<BootTime> lost_at;          // when the first of its tokens ends, by age
+        std::optional<WallTime> expires;          // the same by the issuer's clock
+        std::vector<std::uint64_t> token_counts;  // TokenCache::Token::received, one for each source
+    };
+
+    std::uint64_t id = 0;
+    PodState* pod = nullptr;
+    VolumePath path;
+    std::vector<VolumeName> names;
+    const projector::VolumePlan* plan = nullptr;  // null: no manifest wants it; it is here to be removed
+    std::vector<UsedObject> objects;              // that the plan names
+    std::vector<std::uint64_t> tokens;            // ids, one for each token source, in order
+
+    bool waiting = false;     // for the first answer about one of its tokens
+    bool publishing = false;  // until on_published
+    bool removing = false;    // until on_removed
+    bool look_again = false;  // something changed meanwhile
+    Published pending;        // becomes published with the answer
+    std::optional<Published> published;
+    std::vector<Retained> retained;
+    std::optional<FoundVolume> found;  // an earlier run's, until its tokens are adopted
+    unsigned failures = 0;             // of publishing, in a row
+    std::optional<Error> error;
+    std::uint64_t rotations = 0;
+};
+
+struct PodState {
+    std::uint64_t id = 0;
+    kube::ObjectKey key;
+    std::string uid;
+    bool drawn = false;       // the uid is ours, not the manifest's
+    bool saved = true;        // a drawn uid that is on disk, or one that need not be
+    bool registered = false;  // the issuer knows the Pod as it is now planned
+    bool gone = false;        // it has left: its volumes are being removed
+    std::optional<BootTime> absent_since;
+    std::optional<projector::Plan> plan;
+    kube::ObjectKey account;     // what pods_by_account_ files it under
+    std::optional<Error> error;  // admission, policy, plan; an earlier plan stays in force
+    std::map<std::pair<std::string, std::string>, VolumeState*> volumes;  // (plugin directory, name)
+};
+
+// A token, and who projects it.
+struct TokenUse {
+    enum class Told { Nothing, Failing, NearlyExpired, Expired };
+    TokenCache::Token* token = nullptr;
+    std::string key;
+    kube::TokenRequest request;
+    PodState* pod = nullptr;
+    std::set<std::uint64_t> volumes;
+    Told told = Told::Nothing;  // how much of a lasting failure has been reported
+};
+
+class Core::State final : public projector::Objects {
+public:
+    using Field = std::pair<std::string, std::string>;
+
+    State(CoreSettings settings, std::function<std::uint64_t()> random);
+
+    // core.cpp
+    void on_timer(Now now);
+    void settle(Now now);
+    [[nodiscard]] std::optional<BootTime> next_deadline() const { return deadlines_.next(); }
+    [[nodiscard]] std::vector<Command> take_commands() { return std::exchange(commands_, {}); }
+
+    // pods.cpp
+    void load_identities(std::vector<PodIdentity> identities);
+    void on_listed(Now now, Result<kube::Listing> listing);
+    void on_root_ca(const std::string& pem);
+
+    // leaving.cpp
+    void release_removals();
+
+    // registers.cpp
+    void on_identities_saved(Now now, std::uint64_t ticket, const Result<>& result);
+    void on_issuer_told(Now now, std::uint64_t ticket, const Result<IssuerAnswer>& answer);
+
+    // tokens.cpp
+    void on_token(Now now, RequestId id, TokenAnswer answer);
+    void on_issuer_keys(std::vector<std::string> key_ids);
+    Result<> rotate_now(const kube::ObjectKey& pod, const std::string& volume);
+
+    // volumes.cpp
+    void adopt(Now now, std::vector<FoundVolume> found);
+    void on_published(Now now, const VolumePath& path, const Result<PublishOutcome>& outcome);
+    void on_removed(Now now, const VolumePath& path, const Result<>& result);
+
+    // snapshot.cpp
+    [[nodiscard]] Status status(Now now) const;
+
+    // projector::Objects, in pods.cpp
+    Result<const kube::ConfigMap*> config_map(const kube::ObjectKey& key) const override;
+    Result<const kube::Secret*> secret(const kube::ObjectKey& key) const override;
+    Result<std::vector<const kube::ClusterTrustBundle*>> trust_bundles() const override;
+
+private:
+    // core.cpp
+    void report(Report::Level level, std::string event, std::vector<Field> fields);
+    void notice_clock_step(Now now);
+    void wake_all_tokens();
+    void list_manifests();
+    void publish_dirty_volumes();
+    [[nodiscard]] Duration backoff(unsigned failures, Errc code, std::optional<Duration> left);
+    [[nodiscard]] WallTime issuer_now(Now now) const { return now.wall + skew_; }
+
+    // pods.cpp
+    PodState& make_pod(kube::ObjectKey key, std::string uid);
+    [[nodiscard]] std::string draw_uid();
+    void take_changes(Now now, const kube::Changes& changes);
+    void take_pod(Now now, const kube::ObjectKey& key);
+    void take_account(const kube::ObjectKey& key);
+    void wake_account(const kube::ObjectKey& key);
+    void wake_users(const kube::Identity& object);
+    void plan_pod(Now now, PodState& pod);
+    [[nodiscard]] Result<projector::Plan> make_plan(const kube::Pod& manifest, const PodState& pod) const;
+    void file_under_account(PodState& pod, const kube::ObjectKey& account);
+
+    // leaving.cpp
+    void see_absent(Now now, const kube::Identity& object);
+    void see_returned(const kube::Identity& object);
+    void see_first_listing(Now now);
+    void consider_removals(Now now);
+    [[nodiscard]] bool removals_held(Now now);
+    void leave(Now now, PodState& pod);
+    void erase_if_empty(Now now, PodState& pod);
+
+    // registers.cpp
+    void save_identities();
+    void tell_issuer();
+    [[nodiscard]] bool may_ask(const PodState& pod) const;
+    void take_account_uid(const kube::ObjectKey& account, const std::string& uid);
+
+    // tokens.cpp
+    std::uint64_t want_token(PodState& pod, const kube::TokenRequest& request);
+    void release_token(std::uint64_t id);
+    void wake_tokens(const PodState& pod);
+    void adopt_token(Now now, const VolumeState& volume, TokenUse& use, const std::string& path);
+    void look_at_token(Now now, TokenUse& use);
+    void ask_for_tokens(Now now);
+    void take_token(Now now, TokenUse& use, kube::IssuedToken issued);
+    void token_failed(Now now, TokenUse& use, TokenFailure failure);
+    void demand(TokenUse& use);
+    void demand_if_foreign(TokenUse& use);
+    [[nodiscard]] std::vector<Field> about(const TokenUse& use, std::vector<Field> more) const;
+
+    // volumes.cpp
+    VolumeState& make_volume(PodState& pod, const VolumePath& path);
+    void set_volumes(Now now, PodState& pod);
+    void set_tokens(Now now, VolumeState& volume);
+    void set_users(VolumeState& volume, const projector::VolumePlan* plan);
+    void unwant(VolumeState& volume);
+    void look_at_volume(VolumeState& volume);
+    void volume_failed(Now now, VolumeState& volume, Error error);
+    void report_rotations(Now now, const VolumeState& volume, const std::vector<std::uint64_t>& before);
+    void retain(Now now, VolumeState& volume, const std::vector<std::string>& older);
+    void sweep(Now now, VolumeState& volume);
+    void remove(VolumeState& volume);
+    [[nodiscard]] VolumeRecord make_record(const VolumeState& volume) const;
+    [[nodiscard]] static std::vector<Field> about(const VolumeState& volume, std::vector<Field> more);
+
+    // snapshot.cpp
+    [[nodiscard]] VolumeStatus volume_status(Now now, const VolumeState& volume) const;
+    [[nodiscard]] FileStatus token_status(Now now, const projector::TokenSource& source, const TokenUse& use) const;
+
+    CoreSettings settings_;
+    std::function<std::uint64_t()> random_;
+    std::vector<Command> commands_;
+    rotation::DeadlineQueue<DeadlineId> deadlines_;
+    std::uint64_t last_id_ = 0;
+    std::uint64_t last_ticket_ = 0;
+    std::optional<Duration> wall_minus_boot_;
+    Duration skew_{};  // the issuer's clock minus ours
+
+    kube::ManifestSet manifests_;
+    bool listing_ = false;  // asked for, not yet answered
+    unsigned listing_failures_ = 0;
+    std::optional<BootTime> first_listed_;  // the first complete listing
+    bool told_everything_ = false;
+
+    std::map<std::uint64_t, std::unique_ptr<PodState>> pods_;
+    std::map<std::string, PodState*> pods_by_uid_;
+    std::map<kube::ObjectKey, PodState*> pods_by_key_;  // the one that the manifest of this name means
+    std::map<kube::ObjectKey, std::set<std::uint64_t>> pods_by_account_;
+    std::set<std::uint64_t> dirty_pods_;
+    std::set<kube::ObjectKey> pods_waiting_for_uid_;  // their uid still stands in a volume that is being removed
+
+    std::map<kube::Identity, BootTime> absent_objects_;  // other than Pods
+    bool directory_changed_ = false;                     // since the last time that no Pod was absent
+    std::optional<BootTime> held_until_;
+    std::string held_why_;
+    bool released_ = false;  // a person has said so, or the hour is over
+
+    std::set<std::uint64_t> pods_to_save_;
+    std::vector<PodIdentity> identities_to_remove_;
+    std::optional<SaveIdentities> saving_;
+    std::optional<Error> identities_error_;
+    unsigned identity_failures_ = 0;
+
+    std::set<std::uint64_t> pods_to_tell_;
+    std::set<kube::ObjectKey> accounts_to_tell_;
+    std::vector<kube::ObjectKey> accounts_gone_;
+    std::vector<PodIdentity> pods_gone_;
+    bool everything_to_tell_ = false;
+    std::optional<TellIssuer> telling_;
+    std::optional<Error> issuer_error_;
+    unsigned issuer_failures_ = 0;
+    std::map<kube::ObjectKey, std::string> account_uids_;  // as the issuer has them
+
+    TokenCache tokens_;
+    std::map<std::uint64_t, TokenUse> uses_;
+    std::set<std::uint64_t> waking_tokens_;
+    std::set<std::pair<BootTime, std::uint64_t>> asking_;  // (when its readers are lost, token): the most urgent first
+    std::optional<std::set<std::string>> key_ids_;
+    std::string root_ca_pem_;
+    mutable std::map<std::string, kube::ConfigMap> root_cas_;  // kube-root-ca.crt by namespace, made when asked for
+    std::uint64_t requests_ = 0;
+    std::uint64_t request_failures_ = 0;
+
+    std::map<std::uint64_t, std::unique_ptr<VolumeState>> volumes_;
+    std::map<VolumePath, VolumeState*> volumes_by_path_;
+    std::map<UsedObject, std::set<std::uint64_t>> users_;  // volumes by what they use
+    std::set<std::uint64_t> dirty_volumes_;
+    std::uint64_t publish_cursor_ = 0;  // the last dirty volume looked at: the next turn goes on after it
+    std::size_t publishes_under_way_ = 0;
+    std::uint64_t publishes_ = 0;
+};
+
+}  // namespace tokenlet::agent

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "agent/core/state.h"
+#include "kube/jwt.h"
+
+namespace tokenlet::agent {
+namespace {
+
+// A Pod that waits for its first token is as urgent as a token with this long to live.
+constexpr Duration kFirstTokenUrgency = std::chrono::minutes(1);
+
+std::string name_of(const VolumeState& volume) {
+    return volume.plan == nullptr ? volume.path.volume : volume.plan->name;
+}
+
+}  // namespace
+
+std::uint64_t Core::State::want_token(PodState& pod, const kube::TokenRequest& request) {
+    const std::string key = request.key();
+    TokenCache::Token& token = tokens_.want(key);
+    TokenUse& use = uses_[token.id];
+    if (use.token == nullptr) {
+        use.token = &token;
+        use.key = key;
+        use.request = request;
+        use.pod = &pod;
+    }
+    waking_tokens_.insert(token.id);
+    return token.id;
+}
+
+void Core::State::release_token(std::uint64_t id) {
+    const auto use = uses_.find(id);
+    const bool last = use->second.token->users == 1;
+    tokens_.release(use->second.key);
+    if (!last)
+        return;
+    deadlines_.cancel({DeadlineKind::Token, id});
+    waking_tokens_.erase(id);
+    std::erase_if(asking_, [&](const auto& asking) { return asking.second == id; });
+    uses_.erase(use);
+}
+
+void Core::State::wake_tokens(const PodState& pod) {
+    for (const auto& [name, volume] : pod.volumes)
+        waking_tokens_.insert(volume->tokens.begin(), volume->tokens.end());
+}
+
+// Takes over what an earlier process left, as old as it really is: the boot clock where it is still the same boot, else
+// the wall clock, which cannot make a token younger than it was.
+void Core::State::adopt_token(Now now, const VolumeState& volume, TokenUse& use, const std::string& path) {
+    if (!volume.found || !volume.found->record || use.token->held)
+        return;
+    const VolumeRecord& record = *volume.found->record;
+    const auto recorded = std::ranges::find_if(
+        record.tokens, [&](const TokenRecord& token) { return token.path == path && token.key == use.key; });
+    const auto file = std::ranges::find(volume.found->files, path, &std::pair<std::string, Secret>::first);
+    if (recorded == record.tokens.end() || file == volume.found->files.end())
+        return;
+    rotation::HeldToken held{.bytes = file->second.copy(),
+                             .times = recorded->times,
+                             .received_wall = recorded->received_wall,
+                             .jitter = recorded->jitter,
+                             .issuer = recorded->issuer,
+                             .key_id = recorded->key_id,
+                             .service_account_uid = recorded->service_account_uid};
+    if (record.boot_id != settings_.boot_id) {
+        const Duration age = now.wall - recorded->received_wall;
+        held.times.received = now.boot - (age < Duration::zero() ? held.times.ttl : age);
+    }
+    tokens_.adopt(*use.token, std::move(held));
+    demand_if_foreign(use);
+}
+
+void Core::State::demand(TokenUse& use) {
+    use.token->demanded = true;
+    waking_tokens_.insert(use.token->id);
+}
+
+// A token of another issuer, key or account is refused wherever it is shown, however young it is.
+void Core::State::demand_if_foreign(TokenUse& use) {
+    if (!use.token->held)
+        return;
+    const rotation::HeldToken& held = *use.token->held;
+    const auto account = account_uids_.find({use.request.ns, use.request.service_account});
+    const bool other_issuer = !settings_.issuer.empty() && held.issuer != settings_.issuer;
+    const bool other_key = key_ids_ && !key_ids_->contains(held.key_id);
+    const bool other_account = account != account_uids_.end() && held.service_account_uid != account->second;
+    if (other_issuer || other_key || other_account)
+        demand(use);
+}
+
+void Core::State::on_issuer_keys(std::vector<std::string> key_ids) {
+    key_ids_.emplace(std::make_move_iterator(key_ids.begin()), std::make_move_iterator(key_ids.end()));
+    for (auto& [id, use] : uses_)
+        demand_if_foreign(use);
+}
+
+Result<> Core::State::rotate_now(const kube::ObjectKey& pod, const std::string& volume) {
+    const auto known = pods_by_key_.find(pod);
+    if (known == pods_by_key_.end())
+        return fail(Errc::NotFound, "pod " + pod.str() + ": no manifest names it");
+    bool found = false;
+    for (const auto& [name, state] : known->second->volumes) {
+        const bool meant = volume.empty() || name_of(*state) == volume ||
+                           std::ranges::any_of(state->names, [&](const VolumeName& n) { return n.name == volume; });
+        if (!meant || state->tokens.empty())
+            continue;
+        found = true;
+        for (const std::uint64_t token : state->tokens)
+            demand(uses_.at(token));
+    }
+    if (!found)
+        return fail(Errc::NotFound,
+                    "pod " + pod.str() + ": no volume " + (volume.empty() ? "" : "'" + volume + "' ") + "with a token");
+    return {};
+}
+
+void Core::State::look_at_token(Now now, TokenUse& use) {
+    TokenCache::Token& token = *use.token;
+    if (token.in_flight && token.asked + rotation::kAnswerTimeout <= now.boot)
+        token_failed(now, use, {fail(Errc::Unavailable, "TokenRequest: no answer within 60s").error(), {}});
+    const rotation::Verdict verdict = tokens_.check(token, now.boot, issuer_now(now));
+    if (verdict.look_again)
+        deadlines_.set({DeadlineKind::Token, token.id}, *verdict.look_again);
+    if (!verdict.ask || !may_ask(*use.pod))
+        return;
+    const BootTime lost =
+        token.held ? token.held->times.received + token.held->times.ttl : now.boot + kFirstTokenUrgency;
+    asking_.emplace(lost, token.id);
+}
+
+void Core::State::ask_for_tokens(Now now) {
+    while (!asking_.empty() && tokens_.in_flight() < settings_.requests_at_once) {
+        const std::uint64_t id = asking_.begin()->second;
+        asking_.erase(asking_.begin());
+        TokenUse& use = uses_.at(id);
+        // It may have stood here for a while, and twice.
+        if (!tokens_.check(*use.token, now.boot, issuer_now(now)).ask)
+            continue;
+        commands_.emplace_back(RequestToken{tokens_.begin(*use.token, now.boot), use.request});
+        deadlines_.set({DeadlineKind::Token, id}, now.boot + rotation::kAnswerTimeout);
+        ++requests_;
+    }
+}
+
+void Core::State::on_token(Now now, RequestId id, TokenAnswer answer) {
+    const TokenCache::Token* token = tokens_.awaiting(id);
+    if (token == nullptr)
+        return;
+    TokenUse& use = uses_.at(token->id);
+    if (answer)
+        take_token(now, use, std::move(*answer));
+    else
+        token_failed(now, use, std::move(answer.error()));
+    waking_tokens_.insert(token->id);
+}
+
+// The last look before a token is published: what readers have now stays unless this one is what was asked for.
+void Core::State::take_token(Now now, TokenUse& use, kube::IssuedToken issued) {
+    const Result<kube::Jwt> jwt = kube::read_jwt(issued.token.view());
+    const WallTime issued_at = jwt && jwt->issued_at
+                                   ? *jwt->issued_at
+                                   : issued.expiration_timestamp - std::chrono::seconds(issued.expiration_seconds);
+    if (settings_.issuer_clock == IssuerClock::Measured)
+        skew_ = issued.server_time.value_or(issued_at) - now.wall;
+
+    const Result<> checked = jwt ? kube::check_token(*jwt, use.request, issuer_now(now)) : std::unexpected(jwt.error());
+    if (!checked) {
+        // Not the caller's fault, so not final: the issuer may do better the next time.
+        token_failed(now, use,
+                     {fail(Errc::Unavailable, "the issuer's answer is refused: " + checked.error().what).error(), {}});
+        return;
+    }
+    if (issued.expiration_seconds <= 0 || issued.expiration_timestamp <= issuer_now(now)) {
+        token_failed(now, use,
+                     {fail(Errc::Unavailable, "the issuer's answer is refused: it has expired already").error(), {}});
+        return;
+    }
+    for (const std::string& warning : issued.warnings)
+        report(Report::Level::Warn, "issuer warns", about(use, {{"warning", warning}}));
+    rotation::HeldToken held{.bytes = std::move(issued.token),
+                             .times = {.received = now.boot,
+                                       .issued = issued_at,
+                                       .expires = issued.expiration_timestamp,
+                                       .ttl = std::chrono::seconds(issued.expiration_seconds)},
+                             .received_wall = now.wall,
+                             .jitter = {},
+                             .issuer = jwt->issuer,
+                             .key_id = jwt->kid,
+                             .service_account_uid = std::move(issued.service_account_uid)};
+    const unsigned failures = use.token->failures;
+    tokens_.succeed(*use.token, std::move(held), now.boot, issuer_now(now), random_());
+    if (std::exchange(use.told, TokenUse::Told::Nothing) != TokenUse::Told::Nothing)
+        report(Report::Level::Info, "token refresh works again", about(use, {{"failures", std::to_string(failures)}}));
+    dirty_volumes_.insert(use.volumes.begin(), use.volumes.end());
+}
+
+// A lasting failure is reported when it starts, when little is left, and when readers are refused.
+void Core::State::token_failed(Now now, TokenUse& use, TokenFailure failure) {
+    ++request_failures_;
+    TokenCache::Token& token = *use.token;
+    tokens_.fail(token, std::move(failure.error), failure.retry_after, now.boot, issuer_now(now), random_());
+
+    TokenUse::Told stage = TokenUse::Told::Failing;
+    std::vector<Field> fields{{"err", token.error->what}, {"retry_in", go_duration(token.next_try - now.boot)}};
+    std::string event = "token request failed, the pod waits for its first token";
+    if (token.held) {
+        const rotation::TokenTimes& times = token.held->times;
+        const Duration left = rotation::time_left(times, now.boot, issuer_now(now));
+        event = "token refresh failed, serving the old token";
+        if (left <= Duration::zero()) {
+            stage = TokenUse::Told::Expired;
+            event = "token has expired and cannot be refreshed, readers are refused";
+        } else if (left <= times.ttl / 10) {
+            stage = TokenUse::Told::NearlyExpired;
+            event = "token refresh still fails and the token is about to expire";
+        }
+        fields.emplace_back("expires_in", go_duration(left));
+    }
+    if (stage <= use.told)
+        return;
+    use.told = stage;
+    report(stage == TokenUse::Told::Failing ? Report::Level::Warn : Report::Level::Error, std::move(event),
+           about(use, std::move(fields)));
+    dirty_volumes_.insert(use.volumes.begin(), use.volumes.end());
+}
+
+std::vector<Core::State::Field> Core::State::about(const TokenUse& use, std::vector<Field> more) const {
+    std::vector<Field> fields{{"pod", use.pod->key.str()}};
+    if (!use.volumes.empty())
+        fields.emplace_back("volume", name_of(*volumes_.at(*use.volumes.begin())));
+    if (!use.request.audiences.empty())
+        fields.emplace_back("audience", use.request.audiences.front());
+    fields.insert(fields.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    return fields;
+}
+
+}  // namespace tokenlet::agent
