@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "projector/plan.h"
+
+#include <gtest/gtest.h>
+#include <malloc.h>
+
+#include "projector/admission.h"
+
+namespace tokenlet::projector {
+namespace {
+
+kube::VolumeMount mount(std::string volume) {
+    return {.name = std::move(volume), .mount_path = "/mnt", .sub_path = {}};
+}
+
+kube::Volume projected(std::string name, std::vector<kube::VolumeProjection> sources = {}) {
+    return {.name = std::move(name), .kind = kube::VolumeKind::Projected, .sources = std::move(sources)};
+}
+
+// One container, which mounts all volumes.
+kube::Pod pod_with(std::vector<kube::Volume> volumes) {
+    kube::Pod pod;
+    pod.meta = {.ns = "production",
+                .name = "web",
+                .uid = "2b3c8a34-7f6d-4bb6-9d0b-3c1f7b7f9a10",
+                .labels = {{"app", "web"}},
+                .annotations = {}};
+    pod.service_account_name = "frontend";
+    pod.containers.resize(1);
+    for (const kube::Volume& volume : volumes)
+        pod.containers[0].volume_mounts.push_back(mount(volume.name));
+    pod.volumes = std::move(volumes);
+    return pod;
+}
+
+Plan compiled(const kube::Pod& pod, const Host& host = {}) {
+    Result<Plan> plan = compile(pod, host);
+    EXPECT_TRUE(plan) << plan.error().what;
+    return *std::move(plan);
+}
+
+std::vector<std::string> names(const std::vector<VolumePlan>& volumes) {
+    std::vector<std::string> all;
+    for (const VolumePlan& volume : volumes)
+        all.push_back(volume.name);
+    return all;
+}
+
+TEST(Compile, PlansWhatAContainerMountsAndNamesTheRest) {
+    kube::Pod pod = pod_with({projected("main"), {.name = "scratch", .sources = {}}});
+    pod.volumes.push_back(projected("init"));
+    pod.volumes.push_back(projected("debug"));
+    pod.volumes.push_back(projected("nobody"));
+    pod.volumes.push_back({.name = "nobody-either", .sources = {}});
+    pod.init_containers.resize(1);
+    pod.init_containers[0].volume_mounts = {mount("init")};
+    pod.ephemeral_containers.resize(1);
+    pod.ephemeral_containers[0].volume_mounts = {mount("debug")};
+    const Plan plan = compiled(pod);
+    EXPECT_EQ(names(plan.volumes), (std::vector<std::string>{"main", "init", "debug"}));
+    EXPECT_EQ(plan.unmounted, std::vector<std::string>{"nobody"});
+}
+
+TEST(Compile, KeepsWhoThePodIs) {
+    kube::Pod pod = pod_with({});
+    pod.fs_group = 2000;
+    const Plan plan = compiled(pod, {.ownership = Ownership::Acl, .allocatable = {}});
+    EXPECT_EQ(plan.ns, "production");
+    EXPECT_EQ(plan.name, "web");
+    EXPECT_EQ(plan.uid, pod.meta.uid);
+    EXPECT_EQ(plan.service_account, "frontend");
+    EXPECT_EQ(plan.readership.fs_group, 2000u);
+    EXPECT_EQ(plan.ownership, Ownership::Acl);
+    pod.fs_group = -1;
+    EXPECT_EQ(compile(pod, {}).error().code, Errc::Invalid);
+}
+
+TEST(Compile, ReducesEachKindOfSourceToWhatItNeeds) {
+    kube::Volume volume = projected(
+        "all",
+        {std::monostate(),
+         kube::ServiceAccountTokenProjection{.audience = "vault", .expiration_seconds = 600, .path = "./tokens//vault"},
+         kube::ConfigMapProjection{.name = "cfg", .items = {{"a", "x//a", {}}, {"b", "b", 0400}}, .optional = true},
+         kube::SecretProjection{.name = "tls", .items = {}, .optional = false},
+         kube::DownwardApiProjection{
+             {{.path = "./labels", .field = kube::ObjectFieldSelector{"metadata.labels"}, .mode = {}},
+              {.path = "cpu", .field = kube::ResourceFieldSelector{"app", "limits.cpu", {}}, .mode = 0600}}},
+         kube::ClusterTrustBundleProjection{.name = {},
+                                            .signer_name = "example.com/s",
+                                            .label_selector = kube::LabelSelector{{{"a", "b"}}, {}},
+                                            .optional = true,
+                                            .path = "ca/"}});
+    volume.default_mode = 0440;
+    kube::Pod pod = pod_with({volume});
+    pod.containers[0].name = "app";
+    const Plan plan = compiled(
+        pod, {.ownership = Ownership::Chown,
+              .allocatable = {.cpu = kube::parse_quantity("8").value(), .memory = {}, .ephemeral_storage = {}}});
+    const std::vector<Source> want = {
+        std::monostate(),
+        TokenSource{"tokens/vault", "vault", 600},
+        ObjectSource{ObjectKind::ConfigMap, true, "cfg", {{"a", "x/a", 0440}, {"b", "b", 0400}}},
+        ObjectSource{ObjectKind::Secret, false, "tls", {}},
+        DownwardSource{{{"labels", "app=\"web\"", 0440}, {"cpu", "8", 0600}}},
+        BundleSource{
+            "ca", {BundleSelection::By::Signer, "example.com/s", {{"a", Requirement::Operator::In, {"b"}}}}, true},
+    };
+    EXPECT_EQ(plan.volumes.at(0).sources, want);
+    EXPECT_EQ(plan.volumes.at(0).default_mode, 0440u);
+}
+
+TEST(Compile, KeepsTheTroubleOfOneSourceWithThatSource) {
+    struct Case {
+        std::string_view name;
+        kube::VolumeProjection source;
+        std::string why;
+    };
+    const Case cases[] = {
+        {"a token's path", kube::ServiceAccountTokenProjection{.audience = {}, .path = "../x"},
+         "serviceAccountToken: path \"../x\" must not contain '..'"},
+        {"an item's path", kube::ConfigMapProjection{.name = "c", .items = {{"k", "/x", {}}}},
+         "configMap: path \"/x\" must be relative"},
+        {"a secret's path", kube::SecretProjection{.name = "c", .items = {{"k", "./..data", {}}}},
+         "secret: path \"./..data\" must not start with '..'"},
+        {"a bundle's path",
+         kube::ClusterTrustBundleProjection{.name = "b", .signer_name = {}, .label_selector = {}, .path = ""},
+         "clusterTrustBundle: path \"\" names no file"},
+        {"a field",
+         kube::DownwardApiProjection{{{.path = "f", .field = kube::ObjectFieldSelector{"spec.nodeName"}, .mode = {}}}},
+         "downwardAPI: file \"f\": unsupported fieldPath: spec.nodeName"},
+        {"a container",
+         kube::DownwardApiProjection{
+             {{.path = "f", .field = kube::ResourceFieldSelector{"ghost", "limits.cpu", {}}, .mode = {}}}},
+         "downwardAPI: file \"f\": container \"ghost\" not found"},
+    };
+    for (const Case& c : cases) {
+        SCOPED_TRACE(c.name);
+        const Plan plan = compiled(pod_with({projected("bad", {c.source}), projected("good")}));
+        ASSERT_EQ(plan.volumes.size(), 2u);
+        EXPECT_EQ(plan.volumes[0].sources, std::vector<Source>{BrokenSource{c.why}});
+    }
+}
+
+TEST(Compile, PutsAVolumeWhereTheAnnotationSays) {
+    kube::ServiceAccount account;
+    kube::Pod pod = pod_with({projected("a")});
+    pod.volumes.push_back(projected("b"));
+    pod = *admit(std::move(pod), &account);
+    pod.meta.annotations[kPathAnnotation] = "kube-api-access=/shared//sa/,b=/shared/./b";
+    const Plan plan = compiled(pod);
+    ASSERT_EQ(names(plan.volumes), (std::vector<std::string>{"a", "b", injected_volume_name("production", "web")}));
+    EXPECT_EQ(plan.volumes[0].direct, "");
+    EXPECT_EQ(plan.volumes[1].direct, "/shared/b") << "no container mounts it, the annotation names it";
+    EXPECT_EQ(plan.volumes[2].direct, "/shared/sa");
+    EXPECT_TRUE(plan.unmounted.empty());
+}
+
+TEST(Compile, RefusesAPathAnnotationThatLeadsNowhere) {
+    struct Case {
+        std::string annotation, why;
+    };
+    const Case cases[] = {
+        {"", "'' is not VOLUME=/directory"},
+        {"a", "'a' is not VOLUME=/directory"},
+        {"a=dir", "'a=dir' does not name an absolute directory without '..'"},
+        {"a=", "'a=' does not name an absolute directory without '..'"},
+        {"a=/", "'a=/' does not name an absolute directory without '..'"},
+        {"a=/x/../etc", "'a=/x/../etc' does not name an absolute directory without '..'"},
+        {"ghost=/x", "no volume 'ghost' that projects files"},
+        {"kube-api-access=/x", "no volume 'kube-api-access' that projects files"},
+        {"scratch=/x", "no volume 'scratch' that projects files"},
+        {"a=/x,a=/y", "'a=/y' names a volume or directory a second time"},
+        {"a=/x,b=//x/", "'b=//x/' names a volume or directory a second time"},
+        {"a=/x,", "'' is not VOLUME=/directory"},
+    };
+    for (const Case& c : cases) {
+        SCOPED_TRACE(c.annotation);
+        kube::Pod pod = pod_with({projected("a"), projected("b"), {.name = "scratch", .sources = {}}});
+        pod.meta.annotations[kPathAnnotation] = c.annotation;
+        const Result<Plan> plan = compile(pod, {});
+        ASSERT_FALSE(plan);
+        EXPECT_EQ(plan.error().code, Errc::Invalid);
+        EXPECT_EQ(plan.error().what, "metadata.annotations['tokenlet.dev/path']: " + c.why);
+    }
+}
+
+TEST(TokenRequest, IsWhatAKubeletAsksFor) {
+    const Plan plan = compiled(pod_with({projected(
+        "t", {kube::ServiceAccountTokenProjection{.audience = "vault", .expiration_seconds = 600, .path = "v"},
+              kube::ConfigMapProjection{.name = "c", .items = {}},
+              kube::ServiceAccountTokenProjection{.audience = "", .path = "own"}})}));
+    const std::vector<const TokenSource*> tokens = token_sources(plan.volumes.at(0));
+    ASSERT_EQ(tokens.size(), 2u);
+    kube::TokenRequest want{.ns = "production",
+                            .service_account = "frontend",
+                            .audiences = {"vault"},
+                            .expiration_seconds = 600,
+                            .bound_object_ref = kube::BoundObjectRef{"Pod", "web", plan.uid}};
+    EXPECT_EQ(token_request(plan, *tokens[0]), want);
+    want.audiences = {};
+    want.expiration_seconds = 3600;
+    EXPECT_EQ(token_request(plan, *tokens[1]), want);
+}
+
+TEST(Uses, SaysWhichChangesConcernAVolume) {
+    const Plan plan = compiled(pod_with(
+        {projected(
+             "named",
+             {kube::ConfigMapProjection{.name = "cfg", .items = {}}, kube::SecretProjection{.name = "tls", .items = {}},
+              kube::ClusterTrustBundleProjection{.name = "ca", .signer_name = {}, .label_selector = {}, .path = "ca"}}),
+         projected("signed",
+                   {kube::ClusterTrustBundleProjection{
+                       .name = {}, .signer_name = "s", .label_selector = kube::LabelSelector(), .path = "ca"}}),
+         projected("nothing", {kube::ClusterTrustBundleProjection{
+                                  .name = {}, .signer_name = "s", .label_selector = {}, .path = "ca"}})}));
+    struct Case {
+        ObjectKind kind;
+        std::string_view name;
+        bool named, signed_by, nothing;
+    };
+    const Case cases[] = {
+        {ObjectKind::ConfigMap, "cfg", true, false, false},
+        {ObjectKind::ConfigMap, "tls", false, false, false},
+        {ObjectKind::Secret, "tls", true, false, false},
+        {ObjectKind::ClusterTrustBundle, "ca", true, true, false},
+        {ObjectKind::ClusterTrustBundle, "other", false, true, false},
+    };
+    for (const Case& c : cases) {
+        SCOPED_TRACE(c.name);
+        EXPECT_EQ(uses(plan.volumes[0], c.kind, c.name), c.named);
+        EXPECT_EQ(uses(plan.volumes[1], c.kind, c.name), c.signed_by);
+        EXPECT_EQ(uses(plan.volumes[2], c.kind, c.name), c.nothing);
+    }
+}
+
+TEST(PluginDirectory, IsTheKubelets) {
+    EXPECT_EQ(plugin_directory(kube::VolumeKind::Projected), "kubernetes.io~projected");
+    EXPECT_EQ(plugin_directory(kube::VolumeKind::Secret), "kubernetes.io~secret");
+    EXPECT_EQ(plugin_directory(kube::VolumeKind::ConfigMap), "kubernetes.io~configmap");
+    EXPECT_EQ(plugin_directory(kube::VolumeKind::DownwardApi), "kubernetes.io~downward-api");
+}
+
+TEST(Plan, IsEqualForPodsThatProjectAlike) {
+    const kube::Pod pod =
+        pod_with({projected("t", {kube::ServiceAccountTokenProjection{.audience = {}, .path = "token"}})});
+    kube::Pod other = pod;
+    other.meta.annotations["unrelated"] = "x";
+    EXPECT_EQ(compiled(pod), compiled(other));
+    other.volumes[0].default_mode = 0400;
+    EXPECT_NE(compiled(pod), compiled(other));
+}
+
+TEST(Plan, OfAnOrdinaryPodTakesAKibibyte) {
+#ifdef TOKENLET_SANITIZED
+    GTEST_SKIP() << "the sanitizer's allocator rounds as it likes";
+#endif
+    kube::ServiceAccount account;
+    const kube::Pod pod = *admit(pod_with({}), &account);
+    constexpr std::size_t kPods = 1000;
+    std::vector<Plan> plans;
+    plans.reserve(kPods);
+    const std::size_t before = mallinfo2().uordblks;
+    for (std::size_t i = 0; i < kPods; ++i)
+        plans.push_back(compiled(pod));
+    const std::size_t bytes_each = sizeof(Plan) + (mallinfo2().uordblks - before) / kPods;
+    RecordProperty("bytes_each", static_cast<int>(bytes_each));
+    EXPECT_LE(bytes_each, 1200u);
+}
+
+}  // namespace
+}  // namespace tokenlet::projector
