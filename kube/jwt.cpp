@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kMostQuoted = 128;
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     return "\"" + std::string(text.substr(0, kMostQuoted)) + "\"";
 }
 
@@ -187,12 +187,12 @@ Result<Jwt> read_jwt(std::string_view token) {
 Result<> check_token(const Jwt& jwt, const TokenRequest& request, WallTime now) {
     const std::string subject = "system:serviceaccount:" + request.ns + ":" + request.service_account;
     if (jwt.subject != subject)
-        return fail(Errc::Invalid, "the token's sub is " + quoted(jwt.subject) + ", not " + quoted(subject));
+        return fail(Errc::Invalid, "the token's sub is " + in_quotes(jwt.subject) + ", not " + in_quotes(subject));
     if (jwt.audiences.empty())
         return fail(Errc::Invalid, "the token has no aud");
     for (const std::string& audience : request.audiences)
         if (std::ranges::find(jwt.audiences, audience) == jwt.audiences.end())
-            return fail(Errc::Invalid, "the token's aud does not hold " + quoted(audience));
+            return fail(Errc::Invalid, "the token's aud does not hold " + in_quotes(audience));
     if (!jwt.expires_at)
         return fail(Errc::Invalid, "the token has no exp");
     if (*jwt.expires_at <= now)
@@ -204,11 +204,11 @@ Result<> check_token(const Jwt& jwt, const TokenRequest& request, WallTime now) 
     if (ref == nullptr || !ref->has_value())
         return fail(Errc::Invalid, "the token is not bound to a " + bound.kind);
     if (!bound.uid.empty() && (*ref)->uid != bound.uid)
-        return fail(Errc::Invalid, "the token is bound to the " + bound.kind + " with uid " + quoted((*ref)->uid) +
-                                       ", not " + quoted(bound.uid));
+        return fail(Errc::Invalid, "the token is bound to the " + bound.kind + " with uid " + in_quotes((*ref)->uid) +
+                                       ", not " + in_quotes(bound.uid));
     if ((*ref)->name != bound.name)
-        return fail(Errc::Invalid, "the token is bound to the " + bound.kind + " " + quoted((*ref)->name) + ", not " +
-                                       quoted(bound.name));
+        return fail(Errc::Invalid, "the token is bound to the " + bound.kind + " " + in_quotes((*ref)->name) +
+                                       ", not " + in_quotes(bound.name));
     return {};
 }
 
