@@ -4,12 +4,13 @@
 // Shapes   check(now) before every token. The time is persisted in dataDir/clock at most once a minute and at the end.
 // Units    WallTime; the file holds RFC 3339, whole seconds, so that a person can read it.
 // Owns     nothing.     Threads  one at a time.
-// Errors   Unavailable while the clock is behind, saying by how much and what to do; Io when the time cannot be kept, and
-//          then nothing is signed either: a token from a time that is forgotten could be signed twice over.
+// Errors   Unavailable while the clock is behind, saying by how much and what to do; as durable_file.h when the time
+//          cannot be kept, and then nothing is signed either.
 #pragma once
 
 #include <chrono>
 #include <string>
+#include <utility>
 
 #include "base/result.h"
 #include "base/time.h"
@@ -24,7 +25,8 @@ public:
     // `directory` is for messages; the descriptor stays the caller's and must outlive every call that takes it.
     [[nodiscard]] static Result<ClockGuard> load(const UniqueFd& dir, std::string directory);
 
-    // The wall clock may be trusted as far as we can know.
+    [[nodiscard]] Result<> require_not_behind(WallTime now) const;
+    // The same, and keeps `now` when the last time kept is a minute old.
     [[nodiscard]] Result<> check(const UniqueFd& dir, WallTime now);
     // Keeps `now` if it is later than what is kept.
     [[nodiscard]] Result<> persist(const UniqueFd& dir, WallTime now);

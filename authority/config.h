@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an operator says about the token authority: kind AuthorityConfiguration, or `issuer.embedded` of the agent's.
 //
-// Shapes   a value with every default filled in; read_authority_configuration() reads one, check() validates one.
+// Shapes   a value with every default filled in; read_authority_configuration() reads and validates one.
 // Units    durations in chrono types, written 10m, 2160h in the file.
 // Owns     nothing.     Threads  any.
-// Errors   Invalid, with the field's path. What works but hardly as meant is a warning, for the caller to show.
+// Errors   in the Problems of the Fields, with line and path; what works but hardly as meant is a warning, for the caller to show.
 // Differs  from design section 8 only in what is not there yet: listen, anonymousDiscovery and legacyTokenCleanUpPeriod
 //          come with the authority's API; until then they are refused like any other field that would have no effect.
 #pragma once
@@ -16,6 +16,10 @@
 #include "authority/algorithm.h"
 #include "base/result.h"
 #include "base/time.h"
+
+namespace tokenlet::kube {
+class Fields;
+}
 
 namespace tokenlet::authority {
 
@@ -45,8 +49,9 @@ struct AuthorityConfiguration {
 // (localhost, 127.0.0.0/8, [::1]): enough to try things out on one machine, useless to anyone else.
 [[nodiscard]] Result<> check_issuer_url(std::string_view url);
 
-// Everything that can be wrong with the values as such; `path` is put before field names ("issuer.embedded", or "").
-[[nodiscard]] Result<> check(const AuthorityConfiguration& config, std::string_view path);
+// Reads the fields of a document of kind AuthorityConfiguration (whose apiVersion and kind the caller reads), or of
+// `issuer.embedded`. What is wrong stands in the problems that `fields` collects, and the value is then of no use.
+[[nodiscard]] AuthorityConfiguration read_authority_configuration(kube::Fields& fields);
 
 // What is allowed but hardly meant, one sentence each.
 [[nodiscard]] std::vector<std::string> warnings_about(const AuthorityConfiguration& config);

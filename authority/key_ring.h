@@ -12,9 +12,10 @@
 // successor. A record that has retired needs no file.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "authority/config.h"
@@ -36,11 +37,12 @@ public:
         const AuthorityConfiguration& config;
     };
 
-    // Loads what there is, makes the first key if there is none, publishes the discovery documents.
+    // Loads what there is, makes the first key if there is none, publishes the discovery documents. A signing key whose
+    // file is gone is retired like any other, and the next one signs at once.
     [[nodiscard]] static Result<KeyRing> open(const Place& place, WallTime now);
 
-    // Does what is due. Sentences for the log: "signing key made kid=…".
-    [[nodiscard]] Result<std::vector<std::string>> step(const Place& place, WallTime now);
+    // Does what is due.
+    [[nodiscard]] Result<> step(const Place& place, WallTime now);
     [[nodiscard]] std::optional<WallTime> next_step() const { return next_step_; }
 
     // Writes down, an hour ahead at a time, that the signer's tokens live until `expires`. Call before sign().
@@ -57,9 +59,10 @@ private:
     [[nodiscard]] Result<> drop(const Place& place, const std::string& kid);
     // Publishes and records another set of keys; ours changes only when both are done.
     [[nodiscard]] Result<> adopt(const Place& place, std::vector<KeyRecord> records);
+    [[nodiscard]] Result<> forget_private_half(const Place& place, const std::string& kid);
 
     std::vector<KeyRecord> records_;
-    std::vector<SigningKey> keys_;  // those with a private half: the signer, and a successor
+    std::map<std::string, SigningKey, std::less<>> keys_;  // by kid: those with a private half
     const SigningKey* signer_ = nullptr;
     std::optional<WallTime> next_step_;
 };

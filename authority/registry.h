@@ -11,10 +11,11 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
-#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "authority/entropy.h"
@@ -31,7 +32,7 @@ struct RegistryChanges {
     std::vector<NodeRecord> nodes;
 };
 
-// When the present can no longer tell whether a save may wait.
+// How long a save may wait, in rising order.
 enum class Urgency {
     None,    // nothing changed
     Soon,    // Pods: whoever registers them does so again after a crash
@@ -72,6 +73,7 @@ public:
 private:
     [[nodiscard]] Result<> imply_default_account(const std::string& ns, Entropy& entropy);
     void changed(const kube::ObjectKey& pod);
+    void index(PodRecord pod);
     void erase_pod(std::map<kube::ObjectKey, PodRecord>::iterator pod);
 
     std::map<kube::ObjectKey, ServiceAccountRecord> accounts_;
