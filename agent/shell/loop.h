@@ -62,7 +62,9 @@ public:
 
     void post(Task task);
     void work(std::move_only_function<Task()> job);
-    [[nodiscard]] bool is_working() const noexcept;
+    // Waits for the jobs under way and drops what they return. False: they were not done in time, and destroying the loop
+    // would wait for them.
+    [[nodiscard]] bool finish_work(std::chrono::milliseconds time) noexcept;
 
     [[nodiscard]] Result<Watch> watch_readable(int fd, Task on_readable);
     [[nodiscard]] Result<Watch> watch_signal(int signal, Task on_signal);

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/core/command.h"
 #include "agent/core/record.h"
@@ -29,6 +30,8 @@ inline constexpr std::size_t kMaxRecordBytes = 1 << 20;
 [[nodiscard]] Result<> write_record(const UniqueFd& root, const VolumePath& path, std::string_view text,
                                     fsatomic::Durability durability);
 [[nodiscard]] Result<VolumeRecord> read_record(const UniqueFd& root, const VolumePath& path);
+// Of which volumes of a Pod there are records. Absent is none.
+[[nodiscard]] Result<std::vector<VolumePath>> list_records(const UniqueFd& root, const std::string& pod_uid);
 [[nodiscard]] Result<> remove_record(const UniqueFd& root, const VolumePath& path);
 
 }  // namespace tokenlet::agent

@@ -50,6 +50,7 @@ private:
     };
 
     VolumeStore() = default;
+    Known& known(const VolumePath& path, const std::vector<std::string>& keep);
     Result<> publish_record(const PublishVolume& command, Known& known);
     Result<> publish_names(const VolumePath& path, const std::vector<VolumeName>& names);
     Result<> remove_names(const VolumePath& path, const std::vector<VolumeName>& names);

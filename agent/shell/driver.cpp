@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/shell/driver.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+namespace tokenlet::agent {
+
+Driver::Driver(Parts parts) : parts_(std::move(parts)), self_(std::make_shared<Driver*>(this)) {}
+
+Driver::~Driver() {
+    *self_ = nullptr;
+}
+
+Result<> Driver::start(Task on_settled, std::function<void(const Error&)> on_listing_failed) {
+    on_settled_ = std::move(on_settled);
+    on_listing_failed_ = std::move(on_listing_failed);
+    timers_ = TRY(Timers::start(
+        parts_.loop, [this] { on_alarm(); },
+        [this] {
+            // The core finds the step itself, by comparing the two clocks.
+            tell([](Core& core, Now now) { core.on_timer(now); });
+        }));
+    manifests_watch_ = TRY(parts_.loop.watch_readable(parts_.manifests.fd(), [this] {
+        if (parts_.manifests.drain())
+            list_manifests();
+    }));
+    return {};
+}
+
+// The way of every event.
+template <class Event>
+void Driver::tell(Event event) {
+    const Now now = parts_.clock();
+    event(*parts_.core, now);
+    carry_out_pending(now);
+}
+
+void Driver::carry_out_pending(Now now) {
+    if (std::exchange(carrying_out_, true))
+        return;  // an answer given at once: whoever carries out commands further up takes the new ones, too
+    const BootTime until = now.boot + kTurn;
+    for (;;) {
+        for (Command& command : parts_.core->take_commands())
+            pending_.push_back(std::move(command));
+        if (pending_.empty())
+            break;
+        const Now at = parts_.clock();
+        if (at.boot >= until && !going_on_) {
+            going_on_ = true;
+            parts_.loop.post([this, self = self_] {
+                if (*self == nullptr)
+                    return;
+                going_on_ = false;
+                carry_out_pending(parts_.clock());
+            });
+        }
+        if (at.boot >= until)
+            break;
+        Command command = std::move(pending_.front());
+        pending_.pop_front();
+        std::visit([&](auto& what) { carry_out(std::move(what), at); }, command);
+    }
+    issuer_due_ = parts_.issuer.maintain(now);
+    carrying_out_ = false;
+    settle_up(now);
+    arm(now);
+}
+
+void Driver::settle_up(Now now) {
+    if (!on_settled_ || unanswered_ > 0 || !pending_.empty() || !parts_.core->status(now).settled)
+        return;
+    std::exchange(on_settled_, nullptr)();
+}
+
+void Driver::arm(Now now) {
+    std::optional<BootTime> next;
+    for (const std::optional<BootTime>& due :
+         {parts_.core->next_deadline(), parts_.publisher->next_deadline(), issuer_due_, chores_.next()})
+        if (due && (!next || *due < *next))
+            next = due;
+    timers_->arm(next, now.boot);
+}
+
+void Driver::on_alarm() {
+    const Now now = parts_.clock();
+    while (const std::optional<Chore> chore = chores_.pop_due(now.boot)) {
+        switch (*chore) {
+            case Chore::Resync:
+                pending_.emplace_back(ListManifests{});
+                break;
+            case Chore::Watchdog:
+                watchdog_->feed();
+                chores_.set(Chore::Watchdog, now.boot + watchdog_->period);
+                break;
+            case Chore::Call:
+                if (Task call = std::exchange(call_, nullptr))
+                    call();
+                break;
+        }
+    }
+    parts_.publisher->on_timer(now);
+    if (const auto due = parts_.core->next_deadline(); due && *due <= now.boot)
+        parts_.core->on_timer(now);
+    carry_out_pending(now);
+}
+
+void Driver::call_after(Duration delay, Task task) {
+    call_ = std::move(task);
+    const Now now = parts_.clock();
+    chores_.set(Chore::Call, now.boot + delay);
+    arm(now);
+}
+
+void Driver::watch_over(Watchdog watchdog) {
+    watchdog_ = std::move(watchdog);
+    const Now now = parts_.clock();
+    chores_.set(Chore::Watchdog, now.boot + watchdog_->period);
+    arm(now);
+}
+
+void Driver::list_manifests() {
+    const bool waits = std::ranges::any_of(
+        pending_, [](const Command& command) { return std::holds_alternative<ListManifests>(command); });
+    if (!waits)
+        pending_.emplace_back(ListManifests{});
+    carry_out_pending(parts_.clock());
+}
+
+void Driver::on_root_ca(const std::string& pem) {
+    tell([&](Core& core, Now now) { core.on_root_ca(now, pem); });
+}
+
+void Driver::on_issuer_keys(std::vector<std::string> key_ids) {
+    tell([&](Core& core, Now now) { core.on_issuer_keys(now, std::move(key_ids)); });
+}
+
+void Driver::release_removals() {
+    tell([](Core& core, Now now) { core.release_removals(now); });
+}
+
+Result<> Driver::rotate_now(const kube::ObjectKey& pod, const std::string& volume) {
+    Result<> result;
+    tell([&](Core& core, Now now) { result = core.rotate_now(now, pod, volume); });
+    return result;
+}
+
+void Driver::report(const Report& report) {
+    parts_.logger.write(report, parts_.clock().wall);
+}
+
+Status Driver::status() const {
+    return parts_.core->status(parts_.clock());
+}
+
+void Driver::carry_out(ListManifests&&, Now now) {
+    Result<kube::Listing> listing = parts_.manifests.list();
+    if (!listing && on_listing_failed_)
+        on_listing_failed_(listing.error());
+    const Duration untrusted = std::min<Duration>(parts_.resync, kUntrustedResync);
+    chores_.set(Chore::Resync, now.boot + (parts_.manifests.inotify_trusted() ? parts_.resync : untrusted));
+    parts_.core->on_listed(now, std::move(listing));
+}
+
+// In the pool, because it waits for the disk; one at a time, because the file has an order.
+void Driver::carry_out(SaveIdentities&& command, Now) {
+    ++unanswered_;
+    saves_.push_back(std::move(command));
+    if (saves_.size() == 1)
+        save_next();
+}
+
+void Driver::save_next() {
+    const SaveIdentities& save = saves_.front();
+    parts_.loop.work([store = parts_.identities, added = save.added, removed = save.removed, self = self_]() -> Task {
+        return [result = store->save(added, removed), self] {
+            Driver* driver = *self;
+            if (driver == nullptr)
+                return;
+            const std::uint64_t ticket = driver->saves_.front().ticket;
+            driver->saves_.pop_front();
+            if (!driver->saves_.empty())
+                driver->save_next();
+            --driver->unanswered_;
+            driver->tell([&](Core& core, Now now) { core.on_identities_saved(now, ticket, result); });
+        };
+    });
+}
+
+void Driver::carry_out(TellIssuer&& command, Now) {
+    ++unanswered_;
+    const std::uint64_t ticket = command.ticket;
+    parts_.issuer.tell(std::move(command), [this, ticket](const Result<IssuerAnswer>& answer) {
+        --unanswered_;
+        tell([&](Core& core, Now now) { core.on_issuer_told(now, ticket, answer); });
+    });
+}
+
+void Driver::carry_out(RequestToken&& command, Now) {
+    ++unanswered_;
+    parts_.issuer.issue(std::move(command.request), [this, id = command.id](TokenAnswer answer) {
+        --unanswered_;
+        tell([&](Core& core, Now now) { core.on_token(now, id, std::move(answer)); });
+    });
+}
+
+void Driver::carry_out(PublishVolume&& command, Now now) {
+    ++unanswered_;
+    VolumePath path = command.path;
+    parts_.publisher->publish(std::move(command), now,
+                              [this, path = std::move(path)](const Result<PublishOutcome>& outcome) {
+                                  --unanswered_;
+                                  tell([&](Core& core, Now at) { core.on_published(at, path, outcome); });
+                              });
+}
+
+void Driver::carry_out(SweepVolume&& command, Now now) {
+    std::string path = command.path.str();
+    parts_.publisher->sweep(std::move(command), now, [this, path = std::move(path)](const Result<>& result) {
+        if (!result)
+            report({.level = Report::Level::Warn,
+                    .event = "old generations cannot be removed, the next sweep tries again",
+                    .fields = {{"volume", path}, {"err", result.error().what}}});
+    });
+}
+
+void Driver::carry_out(RemoveVolume&& command, Now now) {
+    VolumePath path = command.path;
+    parts_.publisher->remove(std::move(command), now, [this, path = std::move(path)](const Result<>& result) {
+        tell([&](Core& core, Now at) { core.on_removed(at, path, result); });
+    });
+}
+
+void Driver::carry_out(Report&& command, Now now) {
+    parts_.logger.write(command, now.wall);
+}
+
+}  // namespace tokenlet::agent

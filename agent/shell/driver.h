@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// Drives the core: brings it events, carries out its commands, and sees to it that nothing is forgotten.
+//
+// Shapes   every event goes one way: read the clocks, tell the core, carry out commands until there are none, arm the one
+//          timer for what is due next. A turn ends after kTurn, and the rest is carried out on the next one.
+// Units    base/time.h. This is the one place of the shell that reads the clocks.
+// Owns     the core and what carries its commands out; the loop, the logger and the issuer are lent.
+// Threads  the loop's.
+// Errors   start(): timers and descriptors that the kernel refuses. Everything later belongs to a Pod, a volume or the
+//          manifest directory, and is the core's to deal with.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/core/core.h"
+#include "agent/shell/identity_store.h"
+#include "agent/shell/log.h"
+#include "agent/shell/loop.h"
+#include "agent/shell/publisher.h"
+#include "agent/shell/timers.h"
+#include "agent/shell/token_issuer.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "kube/manifest_directory.h"
+#include "rotation/deadline_queue.h"
+
+namespace tokenlet::agent {
+
+// Where inotify does not tell of every change, looking often has to do.
+inline constexpr std::chrono::seconds kUntrustedResync{20};
+
+struct Watchdog {
+    Duration period;
+    Task feed;
+};
+
+class Driver {
+public:
+    struct Parts {
+        Loop& loop;
+        Logger& logger;
+        TokenIssuer& issuer;
+        std::function<Now()> clock;
+        std::unique_ptr<Core> core;
+        std::unique_ptr<Publisher> publisher;
+        std::shared_ptr<IdentityStore> identities;
+        kube::ManifestDirectory manifests;
+        Duration resync;
+    };
+
+    explicit Driver(Parts parts);
+    Driver(const Driver&) = delete;
+    Driver& operator=(const Driver&) = delete;
+    ~Driver();
+
+    // The first listing is made on the loop's first turn. `on_settled` is called once, when every Pod of it is published or
+    // says why not; `on_listing_failed` whenever the directory as a whole could not be listed.
+    [[nodiscard]] Result<> start(Task on_settled, std::function<void(const Error&)> on_listing_failed);
+
+    // Calls `task` once, after `delay`.
+    void call_after(Duration delay, Task task);
+    void watch_over(Watchdog watchdog);
+
+    // News from outside the core.
+    void list_manifests();
+    void on_root_ca(const std::string& pem);
+    void on_issuer_keys(std::vector<std::string> key_ids);
+    void release_removals();
+    [[nodiscard]] Result<> rotate_now(const kube::ObjectKey& pod, const std::string& volume);
+
+    void report(const Report& report);
+    [[nodiscard]] Status status() const;
+
+private:
+    enum class Chore { Resync, Watchdog, Call };
+
+    template <class Event>
+    void tell(Event event);
+    void carry_out_pending(Now now);
+    void settle_up(Now now);
+    void arm(Now now);
+    void on_alarm();
+
+    void carry_out(ListManifests&& command, Now now);
+    void carry_out(SaveIdentities&& command, Now now);
+    void carry_out(TellIssuer&& command, Now now);
+    void carry_out(RequestToken&& command, Now now);
+    void carry_out(PublishVolume&& command, Now now);
+    void carry_out(SweepVolume&& command, Now now);
+    void carry_out(RemoveVolume&& command, Now now);
+    void carry_out(Report&& command, Now now);
+    void save_next();
+
+    Parts parts_;
+    std::unique_ptr<Timers> timers_;
+    Watch manifests_watch_;
+    std::deque<Command> pending_;
+    std::deque<SaveIdentities> saves_;  // the first is under way in the pool
+    std::size_t unanswered_ = 0;
+    bool carrying_out_ = false;
+    bool going_on_ = false;  // the next turn has been asked for
+    rotation::DeadlineQueue<Chore> chores_;
+    Task on_settled_;
+    std::function<void(const Error&)> on_listing_failed_;
+    Task call_;
+    std::optional<Watchdog> watchdog_;
+    std::optional<BootTime> issuer_due_;
+    std::shared_ptr<Driver*> self_;  // emptied when we go: answers on their way find nobody
+};
+
+}  // namespace tokenlet::agent

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/shell/found_volumes.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "agent/shell/lock.h"
+#include "agent/shell/record_file.h"
+#include "agent/shell/token_hash.h"
+#include "fsatomic/confined_dir.h"
+#include "fsatomic/generation.h"
+#include "fsatomic/list_dir.h"
+#include "kube/names.h"
+
+namespace tokenlet::agent {
+
+namespace {
+
+constexpr std::size_t kMaxTokenBytes = std::size_t{1} << 20;
+
+constexpr std::array<std::string_view, 4> kPlugins = {"kubernetes.io~projected", "kubernetes.io~secret",
+                                                      "kubernetes.io~configmap", "kubernetes.io~downward-api"};
+
+Result<std::vector<std::string>> names_in(const UniqueFd& root, const std::string& path) {
+    const UniqueFd dir = TRY(fsatomic::open_dir_beneath(root, path));
+    std::vector<std::string> names;
+    for (fsatomic::DirEntry& entry : TRY(fsatomic::list_dir(dir, path)))
+        names.push_back(std::move(entry.name));
+    std::ranges::sort(names);
+    return names;
+}
+
+class Search {
+public:
+    Search(const UniqueFd& root, Found& found) : root_(root), found_(found) {}
+
+    void pod(const std::string& uid) {
+        if (!kube::check_uid(uid).empty()) {
+            found_.foreign.push_back(uid);
+            return;
+        }
+        // A Pod's directory of ours has `volumes` and `records`; anything else in it is not looked at.
+        std::set<VolumePath> paths;
+        for (const std::string& plugin : list(uid + "/volumes")) {
+            if (std::ranges::find(kPlugins, plugin) == kPlugins.end()) {
+                found_.foreign.push_back(uid + "/volumes/" + plugin);
+                continue;
+            }
+            for (const std::string& name : list(uid + "/volumes/" + plugin))
+                add(paths, {.pod_uid = uid, .plugin_directory = plugin, .volume = name});
+        }
+        // A removal that was cut short leaves the record, so that it can be taken up again.
+        if (auto recorded = list_records(root_, uid)) {
+            for (VolumePath& path : *recorded)
+                add(paths, std::move(path));
+        } else {
+            found_.problems.push_back(uid + ": " + recorded.error().what);
+        }
+        for (const VolumePath& path : paths)
+            volume(path);
+    }
+
+private:
+    // Absent is empty: a crash may leave a Pod's directory half made.
+    std::vector<std::string> list(const std::string& path) {
+        auto names = names_in(root_, path);
+        if (names)
+            return std::move(*names);
+        if (names.error().code != Errc::NotFound)
+            found_.problems.push_back(path + ": " + names.error().what);
+        return {};
+    }
+
+    void add(std::set<VolumePath>& paths, VolumePath path) {
+        if (std::ranges::find(kPlugins, path.plugin_directory) != kPlugins.end() &&
+            kube::check_dns1123_label(path.volume).empty())
+            paths.insert(std::move(path));
+        else
+            found_.foreign.push_back(path.str());
+    }
+
+    void volume(const VolumePath& path) {
+        FoundVolume volume{.path = path, .older = {}, .record = {}, .files = {}};
+        auto record = read_record(root_, path);
+        if (record)
+            volume.record = std::move(*record);
+        else if (record.error().code != Errc::NotFound)
+            found_.problems.push_back(path.str() + ": " + record.error().what);
+
+        if (const auto dir = fsatomic::open_dir_beneath(root_, path.str())) {
+            volume.older = older_generations(*dir, path.str());
+            if (volume.record)
+                read_tokens(*dir, *volume.record, volume);
+        } else if (dir.error().code != Errc::NotFound) {
+            found_.problems.push_back(path.str() + ": " + dir.error().what);
+            return;
+        }
+        found_.volumes.push_back(std::move(volume));
+    }
+
+    std::vector<std::string> older_generations(const UniqueFd& dir, const std::string& path) {
+        std::vector<std::string> older = list(path);
+        const auto current = fsatomic::current_generation(dir);
+        std::erase_if(older, [&](const std::string& name) {
+            return !fsatomic::is_generation_name(name) || (current && name == *current);
+        });
+        return older;
+    }
+
+    static void read_tokens(const UniqueFd& dir, const VolumeRecord& record, FoundVolume& volume) {
+        for (const TokenRecord& token : record.tokens) {
+            auto bytes = fsatomic::read_current(dir, token.path, kMaxTokenBytes);
+            if (bytes && sha256_hex(bytes->view()) == token.sha256)
+                volume.files.emplace_back(token.path, std::move(*bytes));
+        }
+    }
+
+    const UniqueFd& root_;
+    Found& found_;
+};
+
+}  // namespace
+
+Result<Found> find_volumes(const UniqueFd& root) {
+    Found found;
+    Search search(root, found);
+    for (const std::string& name : TRY(names_in(root, ".")))
+        if (name != kLockFile)
+            search.pod(name);
+    return found;
+}
+
+}  // namespace tokenlet::agent

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/shell/log.h"
+
+#include <spdlog/logger.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+namespace tokenlet::agent {
+
+namespace {
+
+std::string_view name_of(Report::Level level) {
+    switch (level) {
+        case Report::Level::Debug:
+            return "debug";
+        case Report::Level::Info:
+            return "info";
+        case Report::Level::Warn:
+            return "warn";
+        case Report::Level::Error:
+            break;
+    }
+    return "error";
+}
+
+// syslog's priorities, as the journal reads them at the start of a line.
+std::string_view priority_of(Report::Level level) {
+    switch (level) {
+        case Report::Level::Debug:
+            return "<7>";
+        case Report::Level::Info:
+            return "<6>";
+        case Report::Level::Warn:
+            return "<4>";
+        case Report::Level::Error:
+            break;
+    }
+    return "<3>";
+}
+
+spdlog::level::level_enum threshold_of(LogLevel level) {
+    switch (level) {
+        case LogLevel::Debug:
+            return spdlog::level::debug;
+        case LogLevel::Info:
+            return spdlog::level::info;
+        case LogLevel::Warn:
+            return spdlog::level::warn;
+        case LogLevel::Error:
+            break;
+    }
+    return spdlog::level::err;
+}
+
+spdlog::level::level_enum level_of(Report::Level level) {
+    switch (level) {
+        case Report::Level::Debug:
+            return spdlog::level::debug;
+        case Report::Level::Info:
+            return spdlog::level::info;
+        case Report::Level::Warn:
+            return spdlog::level::warn;
+        case Report::Level::Error:
+            break;
+    }
+    return spdlog::level::err;
+}
+
+bool is_control(unsigned char c) {
+    return c < 0x20 || c == 0x7f;
+}
+
+// C1 controls are two bytes in UTF-8 (0xC2 0x80 to 0xC2 0x9F), and some terminals obey them.
+bool is_c1(std::string_view text, std::size_t at) {
+    return static_cast<unsigned char>(text[at]) == 0xc2 && at + 1 < text.size() &&
+           static_cast<unsigned char>(text[at + 1]) >= 0x80 && static_cast<unsigned char>(text[at + 1]) < 0xa0;
+}
+
+bool needs_quotes(std::string_view text) {
+    if (text.empty())
+        return true;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const auto c = static_cast<unsigned char>(text[at]);
+        if (is_control(c) || is_c1(text, at) || c == ' ' || c == '"' || c == '=' || c == '\\')
+            return true;
+    }
+    return false;
+}
+
+void append_escaped(std::string& line, unsigned char c) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    switch (c) {
+        case '\n':
+            line += "\\n";
+            return;
+        case '\r':
+            line += "\\r";
+            return;
+        case '\t':
+            line += "\\t";
+            return;
+        default:
+            break;
+    }
+    line += "\\x";
+    line += kDigits[c >> 4];
+    line += kDigits[c & 15];
+}
+
+void append_value(std::string& line, std::string_view value) {
+    if (!needs_quotes(value)) {
+        line += value;
+        return;
+    }
+    line += '"';
+    for (std::size_t at = 0; at < value.size(); ++at) {
+        const char c = value[at];
+        if (c == '"' || c == '\\') {
+            line += '\\';
+            line += c;
+        } else if (is_c1(value, at)) {
+            append_escaped(line, static_cast<unsigned char>(value[++at]));
+        } else if (is_control(static_cast<unsigned char>(c))) {
+            append_escaped(line, static_cast<unsigned char>(c));
+        } else {
+            line += c;
+        }
+    }
+    line += '"';
+}
+
+// RFC 3339 with milliseconds: rfc3339() has whole seconds.
+std::string timestamp(WallTime time) {
+    const auto ms = std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count() % 1000;
+    std::string text = rfc3339(time);
+    const std::string digits = std::to_string(1000 + ms);
+    text.replace(text.size() - 1, 1, "." + digits.substr(1) + "Z");
+    return text;
+}
+
+}  // namespace
+
+LogTarget log_target() {
+    const char* stream = std::getenv("JOURNAL_STREAM");
+    struct stat status{};
+    if (stream == nullptr || ::fstat(STDERR_FILENO, &status) < 0)
+        return LogTarget::Stderr;
+    const std::string ours = std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
+    return ours == stream ? LogTarget::Journal : LogTarget::Stderr;
+}
+
+std::string format_text(const Report& report) {
+    std::string line(name_of(report.level));
+    line.append(" ").append(report.event);
+    for (const auto& [key, value] : report.fields) {
+        line.append(" ").append(key).append("=");
+        append_value(line, value);
+    }
+    return line;
+}
+
+std::string format_json(const Report& report, WallTime now) {
+    nlohmann::ordered_json line;
+    line["time"] = timestamp(now);
+    line["level"] = name_of(report.level);
+    line["event"] = report.event;
+    for (const auto& [key, value] : report.fields)
+        line[key] = value;
+    // Bytes that are not UTF-8 become U+FFFD; control characters are escaped.
+    return line.dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+class Logger::Sink {
+public:
+    Sink(const Log& settings, LogTarget log_target)
+        : format(settings.format),
+          target(log_target),
+          logger("tokenlet", std::make_shared<spdlog::sinks::stderr_sink_mt>()) {
+        logger.set_formatter(std::make_unique<spdlog::pattern_formatter>("%v"));
+        logger.set_level(threshold_of(settings.level));
+        logger.set_error_handler([](const std::string&) {});  // nowhere left to tell
+    }
+
+    LogFormat format;
+    LogTarget target;
+    spdlog::logger logger;
+};
+
+Logger::Logger(const Log& settings, LogTarget target) : sink_(std::make_unique<Sink>(settings, target)) {}
+Logger::~Logger() = default;
+
+void Logger::write(const Report& report, WallTime now) noexcept {
+    const spdlog::level::level_enum level = level_of(report.level);
+    if (!sink_->logger.should_log(level))
+        return;
+    try {
+        std::string line;
+        if (sink_->target == LogTarget::Journal)
+            line = priority_of(report.level);
+        else if (sink_->format == LogFormat::Text)
+            line = timestamp(now) + " ";
+        line += sink_->format == LogFormat::Text ? format_text(report) : format_json(report, now);
+        sink_->logger.log(level, spdlog::string_view_t(line));
+    } catch (const std::exception&) {
+        // Only a log line is lost, and there is nowhere to say so.
+        return;
+    }
+}
+
+}  // namespace tokenlet::agent

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/shell/record_file.h"
+
+#include "fsatomic/list_dir.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+namespace tokenlet::agent {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr int kVersion = 1;
+constexpr char kNewRecord[] = ".new";  // no record is called so: theirs start with a plugin's name
+
+constexpr std::string_view kSuffix = ".json";
+
+std::string directory_of(const std::string& pod_uid) {
+    return pod_uid + "/records";
+}
+
+std::string name_of(const VolumePath& path) {
+    return path.plugin_directory + "~" + path.volume + std::string(kSuffix);
+}
+
+// The inverse of name_of(). A volume's name has no '~', a plugin directory's does.
+std::optional<VolumePath> path_of(const std::string& pod_uid, std::string_view name) {
+    const std::size_t separator = name.rfind('~');
+    if (separator == std::string_view::npos || !name.ends_with(kSuffix))
+        return std::nullopt;
+    name.remove_suffix(kSuffix.size());
+    return VolumePath{.pod_uid = pod_uid,
+                      .plugin_directory = std::string(name.substr(0, separator)),
+                      .volume = std::string(name.substr(separator + 1))};
+}
+
+std::int64_t ns(Duration duration) {
+    return duration.count();
+}
+
+Result<std::string> read_whole(const UniqueFd& file, std::string_view name) {
+    struct stat status{};
+    if (::fstat(file.get(), &status) < 0)
+        return fail_errno(errno, "stat", name);
+    if (!S_ISREG(status.st_mode) || status.st_size > static_cast<off_t>(kMaxRecordBytes))
+        return fail(Errc::Invalid, std::string(name) + ": not a regular file, or too large for a record");
+    std::string text(static_cast<std::size_t>(status.st_size), '\0');
+    const ssize_t size = ::pread(file.get(), text.data(), text.size(), 0);
+    if (size < 0)
+        return fail_errno(errno, "read", name);
+    text.resize(static_cast<std::size_t>(size));
+    return text;
+}
+
+Result<std::string> read_text(const UniqueFd& dir, const std::string& name) {
+    const UniqueFd file = TRY(fsatomic::open_beneath(dir, name, O_RDONLY | O_NONBLOCK));
+    return TRY(read_whole(file, name));
+}
+
+ordered_json to_json(const TokenRecord& token) {
+    return {{"path", token.path},
+            {"key", token.key},
+            {"issuer", token.issuer},
+            {"keyId", token.key_id},
+            {"serviceAccountUid", token.service_account_uid},
+            {"sha256", token.sha256},
+            {"receivedWallNs", ns(token.received_wall.time_since_epoch())},
+            {"receivedBootNs", ns(token.times.received.time_since_epoch())},
+            {"issuedNs", ns(token.times.issued.time_since_epoch())},
+            {"expiresNs", ns(token.times.expires.time_since_epoch())},
+            {"ttlNs", ns(token.times.ttl)},
+            {"jitterNs", ns(token.jitter)}};
+}
+
+TokenRecord token_from(const ordered_json& json) {
+    const auto duration = [&](const char* name) { return Duration(json.at(name).get<std::int64_t>()); };
+    TokenRecord token;
+    json.at("path").get_to(token.path);
+    json.at("key").get_to(token.key);
+    json.at("issuer").get_to(token.issuer);
+    json.at("keyId").get_to(token.key_id);
+    json.at("serviceAccountUid").get_to(token.service_account_uid);
+    json.at("sha256").get_to(token.sha256);
+    token.received_wall = WallTime(duration("receivedWallNs"));
+    token.times.received = BootTime(duration("receivedBootNs"));
+    token.times.issued = WallTime(duration("issuedNs"));
+    token.times.expires = WallTime(duration("expiresNs"));
+    token.times.ttl = duration("ttlNs");
+    token.jitter = duration("jitterNs");
+    return token;
+}
+
+// Of a token's times nothing is believed that would make arithmetic with them overflow, or break rotation's promises.
+Result<> check(const TokenRecord& token) {
+    static constexpr Duration kFar = std::chrono::hours(24 * 365 * 250);  // from 1970, or from the boot
+    const auto in_range = [](Duration duration) { return duration >= Duration(0) && duration < kFar; };
+    if (!in_range(token.received_wall.time_since_epoch()) || !in_range(token.times.received.time_since_epoch()) ||
+        !in_range(token.times.issued.time_since_epoch()) || !in_range(token.times.expires.time_since_epoch()) ||
+        !in_range(token.jitter) || !in_range(token.times.ttl) || token.times.ttl == Duration(0))
+        return fail(Errc::Invalid, "a time is out of range");
+    return {};
+}
+
+}  // namespace
+
+std::string text_of(const VolumeRecord& record) {
+    ordered_json json = {
+        {"version", kVersion},     {"podUid", record.pod_uid}, {"namespace", record.ns},         {"pod", record.pod},
+        {"volume", record.volume}, {"bootId", record.boot_id}, {"tokens", ordered_json::array()}};
+    for (const TokenRecord& token : record.tokens)
+        json["tokens"].push_back(to_json(token));
+    return json.dump(-1, ' ', /*ensure_ascii=*/false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+Result<VolumeRecord> parse_record(std::string_view text) {
+    VolumeRecord record;
+    try {
+        const ordered_json json = ordered_json::parse(text);
+        if (const int version = json.at("version").get<int>(); version != kVersion)
+            return fail(Errc::Invalid, "version " + std::to_string(version) + " is not " + std::to_string(kVersion));
+        json.at("podUid").get_to(record.pod_uid);
+        json.at("namespace").get_to(record.ns);
+        json.at("pod").get_to(record.pod);
+        json.at("volume").get_to(record.volume);
+        json.at("bootId").get_to(record.boot_id);
+        for (const ordered_json& token : json.at("tokens"))
+            record.tokens.push_back(token_from(token));
+    } catch (const nlohmann::json::exception& error) {
+        return fail(Errc::Invalid, "not a record: " + std::string(error.what()));
+    }
+    for (const TokenRecord& token : record.tokens)
+        TRY(check(token), token.path);
+    return record;
+}
+
+Result<> write_record(const UniqueFd& root, const VolumePath& path, std::string_view text,
+                      fsatomic::Durability durability) {
+    const std::string name = name_of(path);
+    const UniqueFd dir = TRY(fsatomic::make_dirs_beneath(root, directory_of(path.pod_uid),
+                                                         {.above = 0711, .last = 0700, .durability = durability}));
+    if (const auto old = read_text(dir, name); old && *old == text)
+        return {};
+
+    const UniqueFd file(::openat(dir.get(), kNewRecord, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!file)
+        return fail_errno(errno, "open", kNewRecord);
+    std::string_view rest = text;
+    while (!rest.empty()) {
+        const ssize_t size = ::write(file.get(), rest.data(), rest.size());
+        if (size < 0 && errno == EINTR)
+            continue;
+        if (size < 0)
+            return fail_errno(errno, "write", kNewRecord);
+        rest.remove_prefix(static_cast<std::size_t>(size));
+    }
+    if (durability == fsatomic::Durability::Disk && ::fsync(file.get()) < 0)
+        return fail_errno(errno, "fsync", kNewRecord);
+    if (::renameat(dir.get(), kNewRecord, dir.get(), name.c_str()) < 0)
+        return fail_errno(errno, "rename", name);
+    return {};
+}
+
+Result<VolumeRecord> read_record(const UniqueFd& root, const VolumePath& path) {
+    const std::string name = name_of(path);
+    const UniqueFd dir = TRY(fsatomic::open_dir_beneath(root, directory_of(path.pod_uid)));
+    const std::string text = TRY(read_text(dir, name));
+    return TRY(parse_record(text), name);
+}
+
+Result<std::vector<VolumePath>> list_records(const UniqueFd& root, const std::string& pod_uid) {
+    const std::string directory = directory_of(pod_uid);
+    auto dir = fsatomic::open_dir_beneath(root, directory);
+    if (!dir && dir.error().code == Errc::NotFound)
+        return std::vector<VolumePath>{};
+    if (!dir)
+        return std::unexpected(std::move(dir.error()));
+    std::vector<VolumePath> paths;
+    for (const fsatomic::DirEntry& entry : TRY(fsatomic::list_dir(*dir, directory)))
+        if (auto path = path_of(pod_uid, entry.name))
+            paths.push_back(std::move(*path));
+    return paths;
+}
+
+Result<> remove_record(const UniqueFd& root, const VolumePath& path) {
+    const std::string name = name_of(path);
+    auto dir = fsatomic::open_dir_beneath(root, directory_of(path.pod_uid));
+    if (!dir && dir.error().code == Errc::NotFound)
+        return {};
+    if (!dir)
+        return std::unexpected(std::move(dir.error()));
+    for (const char* entry : {name.c_str(), kNewRecord})
+        if (::unlinkat(dir->get(), entry, 0) < 0 && errno != ENOENT)
+            return fail_errno(errno, "unlink", entry);
+    return {};
+}
+
+}  // namespace tokenlet::agent

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/shell/status_json.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <nlohmann/json.hpp>
+#include <optional>
+
+namespace tokenlet::agent {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+ordered_json time_or_null(const std::optional<WallTime>& time) {
+    return time ? ordered_json(rfc3339(*time)) : ordered_json(nullptr);
+}
+
+WallTime wall_of(const struct statx_timestamp& stamp) {
+    return WallTime(std::chrono::seconds(stamp.tv_sec) + std::chrono::nanoseconds(stamp.tv_nsec));
+}
+
+// The last read since the file was written.
+std::optional<WallTime> last_read_at(const UniqueFd& root, const std::string& file) {
+    struct statx status{};
+    if (::statx(root.get(), file.c_str(), AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_ATIME | STATX_MTIME, &status) < 0)
+        return std::nullopt;
+    const WallTime read = wall_of(status.stx_atime);
+    return read > wall_of(status.stx_mtime) ? std::optional(read) : std::nullopt;
+}
+
+ordered_json file_json(const FileStatus& file, const std::string& volume_path, const StatusContext& context) {
+    const bool is_token = file.kind == "serviceAccountToken";
+    return {{"path", file.path},
+            {"kind", file.kind},
+            {"audience", file.audience},
+            {"issuedAt", time_or_null(file.issued_at)},
+            {"expiresAt", time_or_null(file.expires_at)},
+            {"rotatesAt", time_or_null(file.rotates_at)},
+            {"rule", file.rule},
+            {"lastReadAt",
+             time_or_null(is_token ? last_read_at(context.root, volume_path + "/" + file.path) : std::nullopt)},
+            {"retriesAt", time_or_null(file.retries_at)},
+            {"lastError", file.last_error}};
+}
+
+ordered_json volume_json(const VolumeStatus& volume, const StatusContext& context) {
+    ordered_json files = ordered_json::array();
+    for (const FileStatus& file : volume.files)
+        files.push_back(file_json(file, volume.path, context));
+    return {{"name", volume.name},           {"path", context.root_path + "/" + volume.path},
+            {"ready", volume.ready},         {"error", volume.error},
+            {"rotations", volume.rotations}, {"files", std::move(files)}};
+}
+
+ordered_json pod_json(const PodStatus& pod, const StatusContext& context) {
+    ordered_json volumes = ordered_json::array();
+    for (const VolumeStatus& volume : pod.volumes)
+        volumes.push_back(volume_json(volume, context));
+    return {{"namespace", pod.ns},    {"name", pod.name},
+            {"uid", pod.uid},         {"serviceAccount", pod.service_account},
+            {"ready", pod.ready},     {"leaving", pod.leaving},
+            {"message", pod.message}, {"volumes", std::move(volumes)}};
+}
+
+}  // namespace
+
+std::string status_json(const Status& status, const StatusContext& context) {
+    ordered_json pods = ordered_json::array();
+    for (const PodStatus& pod : status.pods)
+        pods.push_back(pod_json(pod, context));
+    const ordered_json json = {{"nodeName", context.node_name},
+                               {"listed", status.listed},
+                               {"settled", status.settled},
+                               {"removalHeld", status.removal_held},
+                               {"problems", status.problems},
+                               {"counters",
+                                {{"tokenRequests", status.token_requests},
+                                 {"tokenFailures", status.token_failures},
+                                 {"publishes", status.publishes}}},
+                               {"pods", std::move(pods)}};
+    // Text from manifests that is not UTF-8 becomes U+FFFD.
+    return json.dump(-1, ' ', /*ensure_ascii=*/false, ordered_json::error_handler_t::replace);
+}
+
+}  // namespace tokenlet::agent

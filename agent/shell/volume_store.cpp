@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/shell/volume_store.h"
+
+#include <stdlib.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "agent/shell/make_directory.h"
+#include "agent/shell/record_file.h"
+#include "agent/shell/token_hash.h"
+#include "fsatomic/generation.h"
+#include "fsatomic/link.h"
+
+namespace tokenlet::agent {
+
+namespace {
+
+constexpr fsatomic::DirModes kVolumeModes{.above = 0711, .last = 0755, .durability = fsatomic::Durability::Memory};
+// Names are no secret: the status socket tells them to everybody, and people want to list them.
+constexpr fsatomic::DirModes kNameModes{.above = 0755, .last = 0755, .durability = fsatomic::Durability::Memory};
+
+std::string parent_of(const VolumePath& path) {
+    return path.pod_uid + "/volumes/" + path.plugin_directory;
+}
+
+Result<std::string> real_path(const std::string& path) {
+    const std::unique_ptr<char, decltype(&::free)> resolved(::realpath(path.c_str(), nullptr), &::free);
+    if (!resolved)
+        return fail_errno(errno, "realpath", path);
+    return std::string(resolved.get());
+}
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+    return std::ranges::find(names, name) != names.end();
+}
+
+}  // namespace
+
+Result<VolumeStore> VolumeStore::open(const Volumes& settings, std::function<std::uint64_t()> random) {
+    VolumeStore store;
+    store.random_ = std::move(random);
+    store.root_ = TRY(make_directory(settings.root, {.above = 0711, .last = 0711}), "volumes.root");
+    store.by_name_ = TRY(make_directory(settings.by_name, {.above = 0711, .last = 0755}), "volumes.byName");
+    store.root_path_ = TRY(real_path(settings.root), "volumes.root");
+    store.by_name_path_ = TRY(real_path(settings.by_name), "volumes.byName");
+    if (TRY(fsatomic::is_memory(store.root_), "volumes.root"))
+        store.durability_ = fsatomic::Durability::Memory;
+    else if (settings.memory == MemoryRule::Require)
+        return fail(Errc::Invalid,
+                    "volumes.root: " + settings.root +
+                        " lies on a disk, and volumes.memory is require; mount a tmpfs there, or say warn");
+    return store;
+}
+
+VolumeStore::Known& VolumeStore::known(const VolumePath& path, const std::vector<std::string>& keep) {
+    const auto [found, is_new] = known_.try_emplace(path);
+    // After a restart the generations of the earlier run are known by name only.
+    if (is_new)
+        for (const std::string& name : keep)
+            found->second.retained.push_back({.name = name, .size_bytes = 0});
+    return found->second;
+}
+
+Result<PublishOutcome> VolumeStore::publish(const PublishVolume& command, WallTime now) {
+    fsatomic::DirModes modes = kVolumeModes;
+    modes.durability = durability_;
+    const UniqueFd volume = TRY(fsatomic::make_dirs_beneath(root_, command.path.str(), modes), "volume directory");
+
+    Known& known = this->known(command.path, command.keep);
+    fsatomic::Options options{.now = now,
+                              .digits = random_(),
+                              .durability = durability_,
+                              .volume_mode = modes.last,
+                              .retained = known.retained,
+                              .caps = {},
+                              .witness = std::exchange(known.witness, {})};
+    auto published = fsatomic::publish(volume, command.payload, std::move(options));
+    if (!published)
+        return std::unexpected(std::move(published.error()));  // what stands there now is looked at anew
+    known.witness = std::move(published->witness);
+    known.retained = std::move(published->retained);
+    TRY(publish_record(command, known), "record");
+    TRY(publish_names(command.path, command.names), "volumes.byName");
+
+    PublishOutcome outcome{.wrote = published->change == fsatomic::Change::Published,
+                           .repaired = published->change == fsatomic::Change::Repaired,
+                           .reason = std::move(published->reason),
+                           .generation = std::move(published->generation),
+                           .older = {}};
+    for (const fsatomic::Generation& generation : known.retained)
+        outcome.older.push_back(generation.name);
+    return outcome;
+}
+
+Result<> VolumeStore::publish_record(const PublishVolume& command, Known& known) {
+    VolumeRecord record = command.record;
+    for (TokenRecord& token : record.tokens)
+        if (const auto file = command.payload.files.find(token.path); file != command.payload.files.end())
+            token.sha256 = sha256_hex(file->second.bytes.view());
+    const std::string text = text_of(record);
+    const std::size_t hash = std::hash<std::string>{}(text);
+    if (hash == known.record_hash)
+        return {};
+    TRY(write_record(root_, command.path, text, durability_));
+    known.record_hash = hash;
+    return {};
+}
+
+Result<> VolumeStore::publish_names(const VolumePath& path, const std::vector<VolumeName>& names) {
+    for (const VolumeName& name : names) {
+        const UniqueFd dir = TRY(fsatomic::make_dirs_beneath(by_name_, name.ns + "/" + name.pod, kNameModes));
+        (void)TRY(fsatomic::ensure_link(dir, name.name, link_target(path, name)), name.name);
+    }
+    return {};
+}
+
+std::string VolumeStore::link_target(const VolumePath& path, const VolumeName& name) const {
+    const std::filesystem::path volume = root_path_ + "/" + path.str();
+    return volume.lexically_relative(by_name_path_ + "/" + name.ns + "/" + name.pod).string();
+}
+
+Result<> VolumeStore::sweep(const SweepVolume& command) {
+    auto volume = fsatomic::open_dir_beneath(root_, command.path.str());
+    if (!volume && volume.error().code == Errc::NotFound)
+        return {};
+    if (!volume)
+        return std::unexpected(std::move(volume.error()));
+
+    Known& known = this->known(command.path, command.keep);
+    if (!known.swept) {
+        (void)TRY(fsatomic::sweep(*volume, command.keep));
+        known.swept = true;
+        known.witness = {};
+        std::erase_if(known.retained,
+                      [&](const fsatomic::Generation& generation) { return !contains(command.keep, generation.name); });
+        return {};
+    }
+    for (auto generation = known.retained.begin(); generation != known.retained.end();) {
+        if (contains(command.keep, generation->name)) {
+            ++generation;
+            continue;
+        }
+        TRY(fsatomic::retire(*volume, generation->name, &known.witness));
+        generation = known.retained.erase(generation);
+    }
+    return {};
+}
+
+Result<> VolumeStore::remove(const RemoveVolume& command) {
+    // Names first: a reader then finds a name or none, never one that leads nowhere.
+    TRY(remove_names(command.path, command.names), "volumes.byName");
+    auto parent = fsatomic::open_dir_beneath(root_, parent_of(command.path));
+    if (parent) {
+        TRY(fsatomic::remove_volume(*parent, command.path.volume));
+    } else if (parent.error().code != Errc::NotFound) {
+        return std::unexpected(std::move(parent.error()));
+    }
+    known_.erase(command.path);
+    // The record last: until then the next start knows whose volume that was.
+    TRY(remove_record(root_, command.path), "record");
+    TRY(fsatomic::remove_empty_dirs_beneath(root_, command.path.pod_uid + "/records"));
+    return fsatomic::remove_empty_dirs_beneath(root_, parent_of(command.path));
+}
+
+Result<> VolumeStore::remove_names(const VolumePath& path, const std::vector<VolumeName>& names) {
+    for (const VolumeName& name : names) {
+        const std::string parent = name.ns + "/" + name.pod;
+        auto dir = fsatomic::open_dir_beneath(by_name_, parent);
+        if (!dir && dir.error().code == Errc::NotFound)
+            continue;
+        if (!dir)
+            return std::unexpected(std::move(dir.error()));
+        const auto target = fsatomic::read_link(*dir, name.name);
+        if (target && *target == link_target(path, name))
+            TRY(fsatomic::remove_link(*dir, name.name), name.name);
+        TRY(fsatomic::remove_empty_dirs_beneath(by_name_, parent));
+    }
+    return {};
+}
+
+}  // namespace tokenlet::agent
