@@ -186,8 +186,9 @@ Result<UniqueFd> open_beneath(const UniqueFd& dir, std::string_view path, int fl
         UniqueFd opened(openat2(dir.get(), terminated.c_str(), flags, mounts));
         if (opened)
             return opened;
-        // EAGAIN: somebody renamed something meanwhile and the kernel cannot vouch for the path.
-        if (errno != ENOSYS && errno != EPERM && errno != EAGAIN)
+        // EAGAIN: somebody renamed something meanwhile and the kernel cannot vouch for the path. ENOTDIR: with
+        // O_DIRECTORY this may be a link at the end, which the other way tells from a file.
+        if (errno != ENOSYS && errno != EPERM && errno != EAGAIN && errno != ENOTDIR)
             return open_failure(errno, path);
     }
     return open_by_component(dir, path, flags, mounts);

@@ -16,10 +16,6 @@ namespace {
 constexpr mode_t kShutFile = 0600;
 constexpr mode_t kShutDirectory = 0700;
 
-bool names_an_owner(const Access& access) {
-    return access.owner || access.group;
-}
-
 Result<> write_bytes(const UniqueFd& file, std::string_view bytes, const std::string& path) {
     while (!bytes.empty()) {
         const ssize_t written = ::write(file.get(), bytes.data(), bytes.size());
@@ -37,7 +33,7 @@ public:
     Writer(const Layout& layout, const Access& directories, Durability durability)
         : layout_(layout), access_(directories), durability_(durability) {}
 
-    Result<> fill(const UniqueFd& generation) {
+    Result<Made> fill(const UniqueFd& generation) {
         TRY(drop_inherited_acl(generation, "generation"));
         TRY(learn_owner(generation));
         for (const auto& [path, contents] : layout_.directories) {
@@ -57,18 +53,12 @@ public:
                 TRY(open_up(directory, path));
             }
         }
-        return {};
+        return made_;
     }
 
 private:
     // What is made in a fresh directory has the directory's owner and group, so that one look spares a chown per file.
     Result<> learn_owner(const UniqueFd& generation) {
-        bool asked = names_an_owner(access_);
-        for (const auto& [path, contents] : layout_.directories)
-            for (const auto& [name, file] : contents.files)
-                asked = asked || names_an_owner(file->access);
-        if (!asked)
-            return {};
         struct stat found{};
         if (::fstat(generation.get(), &found) < 0)
             return fail_errno(errno, "fstat", "generation");
@@ -116,15 +106,15 @@ private:
 
 }  // namespace
 
-Result<> write_generation(const UniqueFd& volume, const std::string& name, const Layout& layout,
-                          const Access& directories, Durability durability) {
+Result<Made> write_generation(const UniqueFd& volume, const std::string& name, const Layout& layout,
+                              const Access& directories, Durability durability) {
     // 4.
     if (::mkdirat(volume.get(), name.c_str(), kShutDirectory) < 0) {
         if (errno == EEXIST)
             return fail(Errc::Conflict, name + ": is taken");
         return fail_errno(errno, "mkdirat", name);
     }
-    auto done = [&]() -> Result<> {
+    auto done = [&]() -> Result<Made> {
         const UniqueFd generation = TRY(open_dir_beneath(volume, name, Mounts::Refuse));
         return Writer(layout, directories, durability).fill(generation);
     }();

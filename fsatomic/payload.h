@@ -28,20 +28,20 @@ struct Reader {
 // Who may do what with a file or directory. Unset owner or group: left as the writing process makes it.
 struct Access {
     mode_t mode = 0644;
-    std::optional<uid_t> owner;
-    std::optional<gid_t> group;
-    std::vector<Reader> readers;  // sorted, without duplicates
+    std::optional<uid_t> owner = {};
+    std::optional<gid_t> group = {};
+    std::vector<Reader> readers = {};  // sorted, without duplicates
     bool operator==(const Access&) const = default;
 };
 
 struct File {
     Secret bytes;
-    Access access;
+    Access access = {};
 };
 
 struct Payload {
-    std::map<std::string, File> files;
-    Access directories{.mode = 0755, .owner = {}, .group = {}, .readers = {}};  // of the generation and below it
+    std::map<std::string, File> files = {};
+    Access directories{.mode = 0755};  // of the generation and below it
 };
 
 }  // namespace tokenlet::fsatomic

@@ -91,13 +91,17 @@ Result<Look> look_at(const UniqueFd& volume, const Options& options) {
 }
 
 // Steps 4 to 7, under the first name that is free.
-Result<std::string> write_under_free_name(const UniqueFd& volume, const Layout& layout, const Payload& payload,
-                                          const Options& options) {
+struct Written {
+    std::string name;
+    Made made;
+};
+Result<Written> write_under_free_name(const UniqueFd& volume, const Layout& layout, const Payload& payload,
+                                      const Options& options) {
     for (int attempt = 0;; ++attempt) {
         std::string name = generation_name(options.now, options.digits + static_cast<std::uint64_t>(attempt));
         auto written = write_generation(volume, name, layout, payload.directories, options.durability);
         if (written)
-            return name;
+            return Written{std::move(name), *written};
         if (written.error().code != Errc::Conflict || attempt == kNameTries)
             return std::unexpected(std::move(written.error()));
     }
@@ -215,6 +219,7 @@ Result<Outcome> publish(const UniqueFd& volume, const Payload& payload, Options 
     Look look = TRY(look_at(volume, options));
     // 3.
     const bool is_ours = !look.current.empty() && look.current == witness.generation;
+    Made made = witness.made;
     Comparison found;
     if (look.current.empty()) {
         found = {.difference = look.damage, .content_differs = true, .size_bytes = 0, .seen = {}};
@@ -224,10 +229,9 @@ Result<Outcome> publish(const UniqueFd& volume, const Payload& payload, Options 
                  .size_bytes = witness.size_bytes,
                  .seen = {}};
     } else {
-        Known known{.made = {::geteuid(), look.group}, .is_ours = is_ours};
-        if (is_ours)
-            known.made = {};
-        found = compare(volume, look.current, layout, payload.directories, known);
+        if (!is_ours)
+            made = {::geteuid(), look.group};
+        found = compare(volume, look.current, layout, payload.directories, {.made = made, .is_ours = is_ours});
     }
 
     outcome.generation = look.current;
@@ -236,7 +240,9 @@ Result<Outcome> publish(const UniqueFd& volume, const Payload& payload, Options 
         outcome.change = Change::Published;
         outcome.content_changed = found.content_differs;
         outcome.reason = std::move(found.difference);
-        outcome.generation = TRY(write_under_free_name(volume, layout, payload, options));
+        Written written = TRY(write_under_free_name(volume, layout, payload, options));
+        outcome.generation = std::move(written.name);
+        made = written.made;
         if (auto swapped = swap_in(volume, outcome.generation); !swapped) {
             (void)remove_tree(volume, outcome.generation);  // as far as possible; the next sweep does the rest
             return std::unexpected(std::move(swapped.error()));
@@ -264,6 +270,7 @@ Result<Outcome> publish(const UniqueFd& volume, const Payload& payload, Options 
         return fail_errno(errno, "fstat", "volume");
     outcome.witness = {.generation = outcome.generation,
                        .size_bytes = layout.size_bytes,
+                       .made = made,
                        .content = digests.content,
                        .access = digests.access,
                        .volume = stamp_of(left),

@@ -41,6 +41,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "base/unique_fd.h"
+#include "fsatomic/acl.h"
 #include "fsatomic/confined_dir.h"
 #include "fsatomic/generation.h"
 #include "fsatomic/payload.h"
@@ -70,6 +71,7 @@ struct Witness {
     };
     std::string generation;  // empty: nothing is known
     std::uint64_t size_bytes = 0;
+    Made made;                                // whose files are that name no owner
     std::array<unsigned char, 32> content{};  // digest of paths and bytes
     std::array<unsigned char, 32> access{};   // digest of paths, owners, modes, readers
     Stamp volume;
@@ -88,13 +90,13 @@ struct Caps {
 };
 
 struct Options {
-    WallTime now;              // names the generation
+    WallTime now = {};         // names the generation
     std::uint64_t digits = 0;  // random; the name's second part, counted up where the name is taken
     Durability durability = Durability::Memory;
     std::optional<mode_t> volume_mode = 0755;  // unset: the directory is somebody else's
-    std::vector<Generation> retained;          // older generations in their grace time, oldest first
-    Caps caps;                                 // for what is retained, the one just replaced included
-    Witness witness;                           // of the last call for this volume; empty: compare everything
+    std::vector<Generation> retained = {};     // older generations in their grace time, oldest first
+    Caps caps = {};                            // for what is retained, the one just replaced included
+    Witness witness = {};                      // of the last call for this volume; empty: compare everything
 };
 
 enum class Change {
@@ -105,12 +107,12 @@ enum class Change {
 
 struct Outcome {
     Change change = Change::None;
-    bool content_changed = false;        // Published: paths or bytes differ, not only access; a first time counts
-    std::string reason;                  // what was amiss: "token: content differs"; empty when nothing was
-    std::string generation;              // the current one
-    std::optional<Generation> previous;  // Published: the one it replaced, to be retired after its grace time
-    std::vector<Generation> retained;    // what of options.retained and previous stands, oldest first
-    std::vector<std::string> blocked;    // names left alone because a directory of somebody else stands there
+    bool content_changed = false;           // Published: paths or bytes differ, not only access; a first time counts
+    std::string reason;                     // what was amiss: "token: content differs"; empty when nothing was
+    std::string generation;                 // the current one
+    std::optional<Generation> previous;     // Published: the one it replaced, to be retired after its grace time
+    std::vector<Generation> retained = {};  // what of options.retained and previous stands, oldest first
+    std::vector<std::string> blocked;       // names left alone because a directory of somebody else stands there
     Witness witness;
 };
 
