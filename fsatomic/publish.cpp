@@ -45,6 +45,16 @@ struct Look {
     gid_t group = 0;  // of what is made in the volume
 };
 
+// Whether `name` is a link of ours.
+Result<bool> is_shown(const UniqueFd& volume, const std::string& name) {
+    auto target = read_link(volume, name);
+    if (target)
+        return *target == link_target(name);
+    if (target.error().code == Errc::NotFound || target.error().code == Errc::Conflict)
+        return false;
+    return std::unexpected(std::move(target.error()));
+}
+
 Result<std::vector<std::string>> shown_names(const UniqueFd& volume) {
     const UniqueFd fresh = TRY(open_dir_beneath(volume, "."));
     const std::vector<DirEntry> entries = TRY(list_dir(fresh, "volume"));
@@ -52,7 +62,7 @@ Result<std::vector<std::string>> shown_names(const UniqueFd& volume) {
     for (const DirEntry& entry : entries) {
         if ((entry.type != DT_LNK && entry.type != DT_UNKNOWN) || entry.name.starts_with(".."))
             continue;
-        if (const auto target = read_link(volume, entry.name); target && *target == link_target(entry.name))
+        if (TRY(is_shown(volume, entry.name)))
             names.push_back(entry.name);
     }
     std::sort(names.begin(), names.end());
@@ -158,9 +168,7 @@ Result<std::string> mend_names(const UniqueFd& volume, const Layout& layout, con
             return std::unexpected(change.error());
     }
     for (const std::string& name : look.shown) {
-        if (contains(layout.names, name))
-            continue;
-        if (const auto target = read_link(volume, name); !target || *target != link_target(name))
+        if (contains(layout.names, name) || !TRY(is_shown(volume, name)))
             continue;
         if (::unlinkat(volume.get(), name.c_str(), 0) < 0 && errno != ENOENT)
             return fail_errno(errno, "unlinkat", name);

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// What stands after a kill or an error at every single system call of publish(), on a full and on a read-only disk.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+
+#include "fsatomic/link.h"
+#include "fsatomic/publish.h"
+#include "tests/fsatomic/child.h"
+#include "tests/fsatomic/scratch.h"
+#include "tests/fsatomic/traced_child.h"
+
+namespace tokenlet::fsatomic {
+namespace {
+
+using testing::HasSubstr;
+
+const std::vector<Text> kOld{{"token", "old", 0600}, {"d/key", "old"}, {"gone", "old"}};
+const std::vector<Text> kNew{{"token", "new", 0600}, {"d/key", "new"}, {"added", "new"}};
+
+SeenFiles seen_of(const std::vector<Text>& files) {
+    SeenFiles seen;
+    for (const Text& text : files)
+        seen[text.path] = {text.bytes, text.mode};
+    return seen;
+}
+
+// A volume with the old set, of which everything or nothing is remembered.
+struct Volume {
+    explicit Volume(const char* base, bool remembered) : scratch(base), publisher(scratch.fd()) {
+        EXPECT_TRUE(publisher.publish(kOld));
+        EXPECT_TRUE(publisher.publish(kOld));
+        if (!remembered)
+            publisher.witness = {};
+    }
+    int publish_new(Durability durability) {
+        return publisher.publish_payload(payload_of(kNew), {.durability = durability}) ? 0 : 1;
+    }
+    // The current set, which must be one of the two; reads as a reader that keeps to one generation.
+    [[nodiscard]] std::string current_set() const {
+        const std::string data = scratch.at("..data");
+        for (const auto& [name, files] : {std::pair("old", kOld), std::pair("new", kNew)})
+            if (SeenFiles found = visible(data); found == seen_of(files))
+                return name;
+        return "a mix";
+    }
+    // As an agent does after a restart: publishes and sweeps.
+    void expect_healed() {
+        publisher.witness = {};
+        const auto outcome = publisher.publish(kNew);
+        ASSERT_TRUE(outcome) << outcome.error().what;
+        ASSERT_TRUE(sweep(scratch.fd(), {}));
+        EXPECT_EQ(visible(scratch.path()), seen_of(kNew));
+        EXPECT_EQ(generations(scratch.path()).size(), 1u);
+        EXPECT_FALSE(exists(scratch.at("..data_tmp")));
+        EXPECT_FALSE(exists(scratch.at(kLinkTemp)));
+        EXPECT_FALSE(exists(scratch.at("gone")));
+    }
+
+    Scratch scratch;
+    Publisher publisher;
+};
+
+struct Setting {
+    const char* base;
+    Durability durability;
+    bool remembered;
+};
+
+class PublishFaults : public testing::TestWithParam<Setting> {
+protected:
+    void SetUp() override {
+        if (!kCanTrace)
+            GTEST_SKIP() << "NOT TESTED: system calls are counted on x86-64 only";
+    }
+};
+
+INSTANTIATE_TEST_SUITE_P(On, PublishFaults,
+                         testing::Values(Setting{kTmpfs, Durability::Memory, true},
+                                         Setting{kTmpfs, Durability::Memory, false},
+                                         Setting{kDisk, Durability::Disk, true}),
+                         [](const testing::TestParamInfo<Setting>& tested) {
+                             return std::string(tested.param.durability == Durability::Disk ? "Disk" : "Tmpfs") +
+                                    (tested.param.remembered ? "Remembered" : "AfterARestart");
+                         });
+
+TEST_P(PublishFaults, LeaveTheOldOrTheNewSetAfterAKillAtAnySystemCall) {
+    int at = 0;
+    for (;; ++at) {
+        Volume volume(GetParam().base, GetParam().remembered);
+        const Traced traced = run_traced([&] { return volume.publish_new(GetParam().durability); }, at, Fate::Kill);
+        if (!traced.reached) {
+            EXPECT_EQ(traced.exit_code, 0);
+            break;
+        }
+        SCOPED_TRACE("killed before call " + std::to_string(at) + ", number " + std::to_string(traced.call));
+        EXPECT_THAT(volume.current_set(), testing::AnyOf("old", "new"));
+        volume.expect_healed();
+    }
+    EXPECT_GT(at, 20);
+}
+
+TEST_P(PublishFaults, LeaveTheOldOrTheNewSetAfterAnErrorOfAnySystemCall) {
+    for (const int os_errno : {ENOSPC, EIO}) {
+        int at = 0, failed = 0;
+        for (;; ++at) {
+            Volume volume(GetParam().base, GetParam().remembered);
+            const Traced traced =
+                run_traced([&] { return volume.publish_new(GetParam().durability); }, at, Fate::Fail, os_errno);
+            if (!traced.reached)
+                break;
+            SCOPED_TRACE("errno " + std::to_string(os_errno) + " from call " + std::to_string(at) + ", number " +
+                         std::to_string(traced.call));
+            ASSERT_NE(traced.exit_code, -1);
+            const std::string current = volume.current_set();
+            if (traced.exit_code == 0) {
+                EXPECT_EQ(current, "new");
+                EXPECT_EQ(visible(volume.scratch.path()), seen_of(kNew));
+            } else {
+                ++failed;
+                EXPECT_THAT(current, testing::AnyOf("old", "new"));
+                EXPECT_FALSE(exists(volume.scratch.at("..data_tmp")));
+            }
+            if (current == "old") {
+                EXPECT_EQ(visible(volume.scratch.path()), seen_of(kOld));
+                EXPECT_EQ(generations(volume.scratch.path()).size(), 1u) << "the half-made generation stays";
+            }
+            volume.expect_healed();
+        }
+        EXPECT_GT(failed, 15);
+    }
+}
+
+// Runs `work` with a small tmpfs of its own; the answer as in_child().
+std::string on_small_tmpfs(const char* options, const std::function<std::string(const std::string&)>& work) {
+    const Scratch scratch;
+    return in_child([&]() -> std::string {
+        if (!private_mounts() || ::mount("t", scratch.path().c_str(), "tmpfs", 0, options) < 0)
+            return kSkip;
+        return work(scratch.path());
+    });
+}
+
+TEST(PublishOnAFullDisk, KeepsTheOldSetAndWorksAgainOnceThereIsRoom) {
+    for (const char* options : {"size=64k", "size=1m,nr_inodes=11"}) {
+        SCOPED_TRACE(options);
+        const std::string found = on_small_tmpfs(options, [](const std::string& path) -> std::string {
+            const UniqueFd volume = *open_root(path);
+            Publisher publisher(volume);
+            const std::vector<Text> old{{"a", "old"}, {"token", "old"}};
+            if (!publisher.publish(old))
+                return "the first time fails";
+            std::vector<Text> large{{"a", "new"}, {"token", std::string(100'000, 'x')}};
+            for (int i = 0; i < 10; ++i)
+                large.push_back({"f" + std::to_string(i), "x"});
+            for (int attempt = 0; attempt < 3; ++attempt) {
+                const auto outcome = publisher.publish(large);
+                if (outcome || outcome.error().code != Errc::Io || outcome.error().os_errno != ENOSPC)
+                    return "no such error";
+                if (outcome.error().what.find("(token)") == std::string::npos &&
+                    outcome.error().what.find("(f") == std::string::npos)
+                    return "names no file: " + outcome.error().what;
+                if (visible(path) != SeenFiles{{"a", {"old", 0644}}, {"token", {"old", 0644}}})
+                    return "the old set is gone";
+                if (generations(path).size() != 1)
+                    return "something is left over";
+            }
+            const auto outcome = publisher.publish({{"a", "new"}, {"token", "new"}});
+            return outcome ? "" : outcome.error().what;
+        });
+        if (found == kSkip)
+            GTEST_SKIP() << "NOT TESTED: needs the right to mount";
+        EXPECT_EQ(found, "");
+    }
+}
+
+TEST(PublishOnAReadOnlyDisk, KeepsTheOldSetAndWorksAgainOnceItIsWritable) {
+    const std::string found = on_small_tmpfs("size=1m", [](const std::string& path) -> std::string {
+        const UniqueFd volume = *open_root(path);
+        Publisher publisher(volume);
+        if (!publisher.publish({{"token", "old"}}))
+            return "the first time fails";
+        if (::mount("t", path.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, nullptr) < 0)
+            return kSkip;
+        if (!publisher.publish({{"token", "old"}}))
+            return "nothing to write and still an error";
+        const auto refused = publisher.publish({{"token", "new"}});
+        if (refused || refused.error().os_errno != EROFS)
+            return "no such error";
+        if (read_whole(path + "/token") != "old")
+            return "the old set is gone";
+        if (::mount("t", path.c_str(), "tmpfs", MS_REMOUNT, nullptr) < 0)
+            return kSkip;
+        const auto outcome = publisher.publish({{"token", "new"}});
+        return outcome ? "" : outcome.error().what;
+    });
+    if (found == kSkip)
+        GTEST_SKIP() << "NOT TESTED: needs the right to mount";
+    EXPECT_EQ(found, "");
+}
+
+TEST(PublishInAVanishedDirectory, IsAnErrorThatSaysSo) {
+    const Scratch scratch;
+    const UniqueFd volume = *make_dirs_beneath(scratch.fd(), "v");
+    Publisher publisher(volume);
+    ASSERT_TRUE(publisher.publish({{"token", "1"}}));
+    std::filesystem::remove_all(scratch.at("v"));
+    const auto outcome = publisher.publish({{"token", "2"}});
+    ASSERT_FALSE(outcome);
+    EXPECT_EQ(outcome.error().code, Errc::NotFound) << outcome.error().what;
+    const UniqueFd again = *make_dirs_beneath(scratch.fd(), "v");
+    EXPECT_TRUE(Publisher(again).publish({{"token", "2"}}));
+}
+
+}  // namespace
+}  // namespace tokenlet::fsatomic
