@@ -127,8 +127,9 @@ void set_origin(Object& object, const Origin& origin) {
 
 std::vector<Decoded> decode_manifests(std::string_view bytes, const std::string& file) {
     std::vector<Decoded> decoded;
-    std::vector<Document> documents = parse_documents(bytes);
-    for (Document& document : documents) {
+    Documents documents(bytes);
+    while (std::optional<Document> next = documents.next()) {
+        Document& document = *next;
         const std::string context = documents.size() > 1 ? "document " + std::to_string(document.number) : "";
         const auto add = [&](int line, Read read, const std::string& item) {
             const Origin origin{file, document.number, line};
@@ -168,7 +169,6 @@ std::vector<Decoded> decode_manifests(std::string_view bytes, const std::string&
                 add(item.line, read_one(item, kind == "PodList" ? "Pod" : ""), "items[" + std::to_string(i) + "]");
             }
         }
-        document.root = Node{};  // objects hold all that is kept; a large file need not stand in memory twice
     }
     return decoded;
 }

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
-struct Chunk {
+struct Piece {
     std::string_view text;
     int line;
 };
@@ -68,8 +68,8 @@ bool is_marker(std::string_view line, std::string_view marker) {
 }
 
 // Cut where YAML itself always ends a document, before any parsing: what is broken in one cannot reach the next.
-std::vector<Chunk> split(std::string_view bytes) {
-    std::vector<Chunk> chunks;
+std::vector<Piece> split(std::string_view bytes) {
+    std::vector<Piece> chunks;
     std::size_t start = 0;
     int start_line = 1;
     int line = 1;
@@ -93,7 +93,7 @@ std::vector<Chunk> split(std::string_view bytes) {
 }
 
 // Moves the front of a chunk to its first line with content; the marker line stays when something follows on it.
-void skip_blank(Chunk& chunk) {
+void skip_blank(Piece& chunk) {
     const auto drop_line = [&](std::size_t feed) {
         chunk.text.remove_prefix(feed == std::string_view::npos ? chunk.text.size() : feed + 1);
         ++chunk.line;
@@ -122,15 +122,6 @@ bool is_json(std::string_view text) {
         return false;
     const std::size_t next = text.find_first_not_of(kSpace, brace + 1);
     return next == std::string_view::npos || text[next] == '"' || text[next] == '}';
-}
-
-Result<std::optional<Node>> read(const Chunk& chunk) {
-    if (!is_json(chunk.text))
-        return read_yaml(chunk.text, chunk.line);
-    std::string_view text = chunk.text;
-    if (text.starts_with("---"))
-        text.remove_prefix(3);
-    return TRY(read_json(text, chunk.line));
 }
 
 }  // namespace
@@ -162,32 +153,68 @@ std::string_view to_string(Node::Kind kind) {
     return "";
 }
 
-std::vector<Document> parse_documents(std::string_view bytes) {
+Documents::Documents(std::string_view bytes) {
     if (bytes.starts_with(kByteOrderMark))
         bytes.remove_prefix(kByteOrderMark.size());
-    std::vector<Document> documents;
-    if (auto text = check_text(bytes); !text) {
-        documents.push_back({1, 1, std::unexpected(std::move(text.error()))});
-        return documents;
+    text_ = check_text(bytes);
+    if (!text_) {
+        chunks_.push_back({{}, 1});
+        return;
     }
-    for (Chunk& chunk : split(bytes)) {
-        skip_blank(chunk);
-        if (chunk.text.empty())
+    for (Piece piece : split(bytes)) {
+        skip_blank(piece);
+        if (piece.text.empty())
             continue;
-        if (documents.size() == kMaxDocuments) {
-            documents.push_back({static_cast<int>(kMaxDocuments) + 1, chunk.line,
-                                 fail(Errc::Invalid, "line " + std::to_string(chunk.line) + ": more than " +
-                                                         std::to_string(kMaxDocuments) + " documents in one file")});
+        chunks_.push_back({piece.text, piece.line});
+        if (chunks_.size() > kMaxDocuments)
             break;
-        }
-        auto root = read(chunk);
-        const int number = static_cast<int>(documents.size()) + 1;
-        if (!root)
-            documents.push_back({number, chunk.line, std::unexpected(std::move(root.error()))});
-        else if (*root)
-            documents.push_back({number, chunk.line, **std::move(root)});
     }
+}
+
+std::optional<Document> Documents::next() {
+    while (next_ < chunks_.size()) {
+        const Chunk& chunk = chunks_[next_++];
+        const int number = static_cast<int>(next_);
+        if (!text_)
+            return Document{number, chunk.line, std::unexpected(text_.error())};
+        if (next_ > kMaxDocuments)
+            return Document{number, chunk.line,
+                            fail(Errc::Invalid, "line " + std::to_string(chunk.line) + ": more than " +
+                                                    std::to_string(kMaxDocuments) + " documents in one file")};
+        auto root = read(chunk);
+        if (!root)
+            return Document{number, chunk.line, std::unexpected(std::move(root.error()))};
+        if (*root)
+            return Document{number, chunk.line, **std::move(root)};
+    }
+    return std::nullopt;
+}
+
+Result<std::optional<Node>> Documents::read(const Chunk& chunk) {
+    if (!is_json(chunk.text))
+        return read_yaml(chunk.text, chunk.line);
+    std::string_view text = chunk.text;
+    if (text.starts_with("---"))
+        text.remove_prefix(3);
+    return TRY(read_json(text, chunk.line));
+}
+
+std::vector<Document> parse_documents(std::string_view bytes) {
+    std::vector<Document> documents;
+    Documents source(bytes);
+    while (auto document = source.next())
+        documents.push_back(*std::move(document));
     return documents;
+}
+
+bool is_utf8(std::string_view text) {
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t length = utf8_length(text.substr(at, 4));
+        if (length == 0)
+            return false;
+        at += length;
+    }
+    return true;
 }
 
 Result<Node> parse_json(std::string_view bytes) {

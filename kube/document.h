@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // YAML and JSON text as a tree of plain nodes that know their lines.
 //
-// Shapes   parse_documents(bytes) -> one Document for each document of the file, in order; those without content are left
+// Shapes   Documents(bytes), parse_documents(bytes): each document of the file, in order; those without content are left
 //          out. A document that starts as a JSON object does is JSON; everything else is YAML.
 // Units    lines count from 1, within the file.
 // Owns     its text. Nodes are values; an alias becomes a copy of what it names.
@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,6 +49,25 @@ struct Document {
     int number = 1;  // from 1, within the file
     int line = 1;    // on which its content starts
     Result<Node> root;
+};
+
+// The documents of a file one by one, so that no more than one tree stands in memory. Refers to the bytes.
+class Documents {
+public:
+    explicit Documents(std::string_view bytes);
+    [[nodiscard]] std::optional<Document> next();
+    [[nodiscard]] std::size_t size() const { return chunks_.size(); }
+
+private:
+    struct Chunk {
+        std::string_view text;
+        int line;
+    };
+    [[nodiscard]] static Result<std::optional<Node>> read(const Chunk& chunk);
+
+    Result<> text_;  // whether the bytes are text at all
+    std::vector<Chunk> chunks_;
+    std::size_t next_ = 0;
 };
 
 [[nodiscard]] std::vector<Document> parse_documents(std::string_view bytes);

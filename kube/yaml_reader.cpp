@@ -95,6 +95,9 @@ public:
         auto scalar = resolve_scalar(is_plain ? std::string_view() : tag, value);
         if (!scalar)
             return builder_.fail_at(line(mark), std::move(scalar.error().what));
+        // yaml-cpp makes a lone byte of "\\N" and "\\_"; !!binary can be anything.
+        if (!is_plain && !is_utf8(scalar->text))
+            return builder_.fail_at(line(mark), "not UTF-8");
         builder_.scalar(scalar->kind, std::move(scalar->text), line(mark), anchor);
     }
 
