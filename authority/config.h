@@ -32,10 +32,10 @@ struct KeysConfiguration {
 
 struct AuthorityConfiguration {
     std::string issuer = "https://kubernetes.default.svc";  // the iss that signs
-    std::vector<std::string> additional_issuers;            // accepted too
-    std::vector<std::string> api_audiences;                 // empty: the issuer
+    std::vector<std::string> additional_issuers{};          // accepted too
+    std::vector<std::string> api_audiences{};               // empty: the issuer
     std::string data_dir = "/var/lib/tokenlet/authority";
-    KeysConfiguration keys;
+    KeysConfiguration keys{};
     Duration min_token_expiration = std::chrono::minutes(10);
     Duration max_token_expiration = std::chrono::hours(1);  // 0: no maximum
     bool extend_token_expiration = false;
