@@ -117,8 +117,8 @@ bool Core::State::removals_held(Now now) {
         if (std::exchange(held_until_, std::nullopt))
             report(Report::Level::Info, "removals are no longer held: every pod is back", {});
         deadlines_.cancel({DeadlineKind::Guard});
-        directory_changed_ = released_ = false;
         held_why_.clear();
+        directory_changed_ = released_ = false;
         return false;
     }
     if (released_)
@@ -140,8 +140,12 @@ bool Core::State::removals_held(Now now) {
     return true;
 }
 
+// By a person, or because the hour is over: what is absent at the next complete listing goes.
 void Core::State::release_removals() {
     released_ = true;
+    held_until_.reset();
+    held_why_.clear();
+    deadlines_.cancel({DeadlineKind::Guard});
     list_manifests();
 }
 
@@ -157,7 +161,7 @@ void Core::State::leave(Now now, PodState& pod) {
     dirty_pods_.erase(pod.id);
     if (const auto current = pods_by_key_.find(pod.key); current != pods_by_key_.end() && current->second == &pod)
         pods_by_key_.erase(current);
-    file_under_account(pod, {});
+    file_under(pod, {});
     for (const auto& [name, volume] : pod.volumes) {
         unwant(*volume);
         remove(*volume);

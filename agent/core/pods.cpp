@@ -151,9 +151,10 @@ void Core::State::plan_pod(Now now, PodState& pod) {
     const kube::Pod* manifest = manifests_.pod(pod.key);
     if (manifest == nullptr || pod.gone)
         return;
-    file_under_account(pod, projector::account_of(*manifest));
+    const kube::ObjectKey account = projector::account_of(*manifest);
     Result<projector::Plan> plan = make_plan(*manifest, pod);
     if (!plan) {
+        file_under(pod, pod.plan ? std::set{account, planned_account(pod)} : std::set{account});
         if (!pod.error || pod.error->what != plan.error().what)
             report(Report::Level::Error,
                    pod.plan ? "pod refused, its last good version stays in force" : "pod refused, nothing is projected",
@@ -161,6 +162,7 @@ void Core::State::plan_pod(Now now, PodState& pod) {
         pod.error = std::move(plan.error());
         return;
     }
+    file_under(pod, {account});
     if (std::exchange(pod.error, std::nullopt))
         report(Report::Level::Info, "pod accepted", {{"pod", pod.key.str()}});
     if (pod.plan && *pod.plan == *plan)
@@ -173,8 +175,8 @@ void Core::State::plan_pod(Now now, PodState& pod) {
     if (!told) {
         pod.registered = false;
         pods_to_tell_.insert(pod.id);
-        if (!account_uids_.contains(pod.account))
-            accounts_to_tell_.insert(pod.account);
+        if (!account_uids_.contains(account))
+            accounts_to_tell_.insert(account);
     }
     set_volumes(now, pod);
 }
@@ -200,17 +202,22 @@ Result<projector::Plan> Core::State::make_plan(const kube::Pod& manifest, const 
     return plan;
 }
 
-void Core::State::file_under_account(PodState& pod, const kube::ObjectKey& account) {
-    if (pod.account == account)
+kube::ObjectKey Core::State::planned_account(const PodState& pod) {
+    return {pod.key.ns, pod.plan->service_account};
+}
+
+void Core::State::file_under(PodState& pod, std::set<kube::ObjectKey> accounts) {
+    if (pod.accounts == accounts)
         return;
-    if (const auto old = pods_by_account_.find(pod.account); old != pods_by_account_.end()) {
-        old->second.erase(pod.id);
-        if (old->second.empty())
-            pods_by_account_.erase(old);
+    for (const kube::ObjectKey& account : pod.accounts) {
+        const auto pods = pods_by_account_.find(account);
+        pods->second.erase(pod.id);
+        if (pods->second.empty())
+            pods_by_account_.erase(pods);
     }
-    pod.account = account;
-    if (account != kube::ObjectKey{})
+    for (const kube::ObjectKey& account : accounts)
         pods_by_account_[account].insert(pod.id);
+    pod.accounts = std::move(accounts);
 }
 
 Result<const kube::ConfigMap*> Core::State::config_map(const kube::ObjectKey& key) const {

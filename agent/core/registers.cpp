@@ -7,7 +7,7 @@ namespace tokenlet::agent {
 // A token may be asked for when everything it names will outlive a crash and is known to the issuer: otherwise the next
 // start would draw another uid, and the token's Pod would be a stranger.
 bool Core::State::may_ask(const PodState& pod) const {
-    return pod.saved && pod.registered && !pod.gone && account_uids_.contains(pod.account);
+    return pod.saved && pod.registered && !pod.gone && account_uids_.contains(planned_account(pod));
 }
 
 void Core::State::save_identities() {

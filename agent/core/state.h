@@ -93,8 +93,8 @@ struct PodState {
     bool gone = false;        // it has left: its volumes are being removed
     std::optional<BootTime> absent_since;
     std::optional<projector::Plan> plan;
-    kube::ObjectKey account;     // what pods_by_account_ files it under
-    std::optional<Error> error;  // admission, policy, plan; an earlier plan stays in force
+    std::set<kube::ObjectKey> accounts;  // the manifest's and the plan's, mostly one: what wakes it
+    std::optional<Error> error;          // admission, policy, plan; an earlier plan stays in force
     std::map<std::pair<std::string, std::string>, VolumeState*> volumes;  // (plugin directory, name)
 };
 
@@ -171,7 +171,8 @@ private:
     void wake_users(const kube::Identity& object);
     void plan_pod(Now now, PodState& pod);
     [[nodiscard]] Result<projector::Plan> make_plan(const kube::Pod& manifest, const PodState& pod) const;
-    void file_under_account(PodState& pod, const kube::ObjectKey& account);
+    void file_under(PodState& pod, std::set<kube::ObjectKey> accounts);
+    [[nodiscard]] static kube::ObjectKey planned_account(const PodState& pod);
 
     // leaving.cpp
     void see_absent(Now now, const kube::Identity& object);

@@ -1,0 +1,608 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/core/core.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "kube/jwt.h"
+#include "tests/sim/world.h"
+
+namespace tokenlet::agent {
+namespace {
+
+using sim::pod_yaml;
+using sim::volume_yaml;
+using sim::World;
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+
+const std::string kToken = "      - serviceAccountToken: {path: token}\n";
+const std::string kVaultToken = "      - serviceAccountToken: {path: token, audience: vault}\n";
+
+std::string config_map(const std::string& ns, const std::string& name, const std::string& data) {
+    return "apiVersion: v1\nkind: ConfigMap\nmetadata: {namespace: " + ns + ", name: " + name + "}\ndata: " + data +
+           "\n";
+}
+
+std::string account(const std::string& ns, const std::string& name, const std::string& extra = "") {
+    return "apiVersion: v1\nkind: ServiceAccount\nmetadata: {namespace: " + ns + ", name: " + name + extra + "}\n";
+}
+
+struct CoreTest : ::testing::Test {
+    World world;
+
+    // A running agent with one Pod, shop/web, which has its first token.
+    void start_with_one_pod() {
+        world.write("web.yaml", volume_yaml("shop", "web", kToken));
+        world.start();
+        world.pass(100ms);
+        ASSERT_TRUE(token());
+        ASSERT_EQ(world.issuer.requests.size(), 1u);
+    }
+    std::optional<std::string> token(const std::string& pod = "web") { return world.read("shop", pod, "v", "token"); }
+    std::string uid(const std::string& pod = "web") {
+        const PodStatus* status = world.pod_status("shop", pod);
+        return status == nullptr ? "" : status->uid;
+    }
+    kube::Jwt claims() { return kube::read_jwt(*token()).value(); }
+    std::size_t requests() const { return world.issuer.requests.size(); }
+};
+
+TEST_F(CoreTest, AManifestBecomesATokenBoundToItsPod) {
+    world.write("web.yaml", pod_yaml("shop", "web"));
+    world.start();
+    world.pass(100ms);
+    const auto token = world.read("shop", "web", "kube-api-access", "token");
+    ASSERT_TRUE(token);
+    const kube::Jwt jwt = kube::read_jwt(*token).value();
+    EXPECT_EQ(jwt.subject, "system:serviceaccount:shop:default");
+    ASSERT_TRUE(jwt.pod);
+    EXPECT_EQ(jwt.pod->name, "web");
+    EXPECT_EQ(jwt.pod->uid, uid());
+    EXPECT_EQ(world.read("shop", "web", "kube-api-access", "ca.crt"), "CA\n");
+    EXPECT_EQ(world.read("shop", "web", "kube-api-access", "namespace"), "shop");
+    EXPECT_TRUE(world.pod_status("shop", "web")->ready);
+    EXPECT_TRUE(world.status().settled);
+}
+
+TEST_F(CoreTest, ATokenIsRotatedAtEightyPercentOfItsLifetime) {
+    start_with_one_pod();
+    const auto first = token();
+    world.pass(48min - 1s);
+    EXPECT_EQ(token(), first);
+    world.pass(2s);
+    EXPECT_NE(token(), first);
+    EXPECT_EQ(requests(), 2u);
+    world.pass(24h);
+    EXPECT_EQ(requests(), 32u) << "one each 48 minutes";
+}
+
+TEST_F(CoreTest, AFailingIssuerTakesNothingAwayAndIsRetriedAtItsPace) {
+    start_with_one_pod();
+    const auto first = token();
+    world.issuer.refuses = Error{Errc::Unavailable, "TokenRequest: 503"};
+    world.pass(1h + 30min);
+    EXPECT_EQ(token(), first) << "expired, but not missing";
+    EXPECT_FALSE(world.pod_status("shop", "web")->ready) << "and readiness says so";
+    EXPECT_TRUE(world.reported("token refresh failed, serving the old token"));
+    EXPECT_TRUE(world.reported("token refresh still fails and the token is about to expire"));
+    EXPECT_TRUE(world.reported("token has expired and cannot be refreshed"));
+    EXPECT_GT(requests(), 40u) << "42 minutes, at most a minute apart";
+    EXPECT_LT(requests(), 400u);
+    world.issuer.refuses.reset();
+    world.pass(61s);
+    EXPECT_NE(token(), first);
+    EXPECT_TRUE(world.pod_status("shop", "web")->ready);
+    EXPECT_TRUE(world.reported("token refresh works again"));
+}
+
+TEST_F(CoreTest, AnIssuerThatNeverAnswersIsAskedAgain) {
+    start_with_one_pod();
+    const auto first = token();
+    world.issuer.up = false;
+    world.pass(50min);
+    EXPECT_EQ(token(), first);
+    world.issuer.up = true;
+    world.pass(2min);
+    EXPECT_NE(token(), first);
+}
+
+TEST_F(CoreTest, AVanishedManifestIsALeavingOnlyAfterTheDelay) {
+    start_with_one_pod();
+    const std::string was = uid();
+    world.unlink("web.yaml");
+    world.pass(9s);
+    EXPECT_TRUE(token()) << "editors unlink and create";
+    world.write("web.yaml", volume_yaml("shop", "web", kToken));
+    world.pass(1min);
+    EXPECT_TRUE(token());
+    EXPECT_EQ(uid(), was);
+    EXPECT_EQ(requests(), 1u);
+
+    world.unlink("web.yaml");
+    world.pass(11s);
+    EXPECT_FALSE(token());
+    EXPECT_TRUE(world.disk.empty());
+    EXPECT_TRUE(world.identities.empty());
+    EXPECT_TRUE(world.issuer.deleted.contains(was)) << "tokens bound to it die";
+    EXPECT_TRUE(world.status().pods.empty());
+
+    world.write("web.yaml", volume_yaml("shop", "web", kToken));
+    world.pass(1s);
+    EXPECT_TRUE(token());
+    EXPECT_NE(uid(), was) << "another Pod: the old tokens stay dead";
+}
+
+TEST_F(CoreTest, AFailedListingRemovesNothing) {
+    start_with_one_pod();
+    world.unlink("web.yaml");
+    world.listing_fails = Error{Errc::Io, "read directory: Input/output error"};
+    world.pass(2h);
+    EXPECT_TRUE(token());
+    EXPECT_GT(requests(), 2u) << "and it goes on being rotated";
+    world.listing_fails.reset();
+    world.pass(2min);
+    EXPECT_FALSE(token());
+}
+
+TEST_F(CoreTest, WhenMostPodsVanishTogetherTheirRemovalIsHeld) {
+    const auto start_four = [&] {
+        for (const char* name : {"a", "b", "c", "d"})
+            world.write(std::string(name) + ".yaml", volume_yaml("shop", name, kToken));
+        world.start();
+        world.pass(1s);
+    };
+    start_four();
+    for (const char* name : {"a", "b", "c"})
+        world.unlink(std::string(name) + ".yaml");
+    world.pass(10min);
+    EXPECT_TRUE(token("a"));
+    EXPECT_THAT(world.status().removal_held, HasSubstr("3 of 4 pods vanished together"));
+    world.core().release_removals(world.now());
+    world.pass(1s);
+    EXPECT_FALSE(token("a"));
+    EXPECT_TRUE(token("d"));
+    EXPECT_EQ(world.status().removal_held, "");
+
+    world.crash();
+    start_four();
+    for (const char* name : {"a", "b", "c", "d"})
+        world.unlink(std::string(name) + ".yaml");
+    world.pass(55min);
+    EXPECT_TRUE(token("a"));
+    world.pass(6min);
+    EXPECT_FALSE(token("a")) << "held for an hour";
+}
+
+TEST_F(CoreTest, TwoOfFourPodsMayGo) {
+    for (const char* name : {"a", "b", "c", "d"})
+        world.write(std::string(name) + ".yaml", volume_yaml("shop", name, kToken));
+    world.start();
+    world.pass(1s);
+    world.unlink("a.yaml");
+    world.unlink("b.yaml");
+    world.pass(11s);
+    EXPECT_FALSE(token("a"));
+    EXPECT_TRUE(token("c"));
+}
+
+TEST_F(CoreTest, AnotherDirectoryUnderThePathHoldsRemovalsUntilThePodsAreBack) {
+    start_with_one_pod();
+    world.device = 7;  // the disk was unmounted
+    world.unlink("web.yaml");
+    world.pass(30min);
+    EXPECT_TRUE(token());
+    EXPECT_THAT(world.status().removal_held, HasSubstr("another one"));
+    world.device = 1;
+    world.write("web.yaml", volume_yaml("shop", "web", kToken));
+    world.pass(2h);
+    EXPECT_TRUE(token());
+    EXPECT_EQ(world.status().removal_held, "");
+}
+
+TEST_F(CoreTest, ARestartAsksForNothingAndWritesNothing) {
+    for (int i = 0; i < 50; ++i)
+        world.write("p" + std::to_string(i), volume_yaml("shop", "p" + std::to_string(i), kToken));
+    world.start();
+    world.pass(10min);
+    const auto disk_before = world.writes;
+    ASSERT_EQ(requests(), 50u);
+    world.crash();
+    world.pass(5min);
+    world.start();
+    world.pass(33min - 1s);
+    EXPECT_EQ(requests(), 50u);
+    EXPECT_EQ(world.writes, disk_before);
+    EXPECT_TRUE(world.status().settled);
+    world.pass(2s);
+    EXPECT_EQ(requests(), 100u) << "and their deadlines are kept";
+}
+
+TEST_F(CoreTest, ARestartWithTheIssuerDownServesOn) {
+    start_with_one_pod();
+    const auto first = token();
+    world.crash();
+    world.issuer.refuses = Error{Errc::Unavailable, "down"};
+    world.telling_fails = Error{Errc::Unavailable, "down"};
+    world.start();
+    world.pass(10min);
+    EXPECT_EQ(token(), first);
+    EXPECT_TRUE(world.pod_status("shop", "web")->ready);
+    world.issuer.refuses.reset();
+    world.telling_fails.reset();
+    world.pass(1h);
+    EXPECT_NE(token(), first);
+}
+
+TEST_F(CoreTest, AfterARebootTheWallClockSaysHowOldATokenIs) {
+    start_with_one_pod();
+    world.pass(10min);
+    world.reboot();
+    world.start();
+    world.pass(37min);
+    EXPECT_EQ(requests(), 1u);
+    world.pass(2min);
+    EXPECT_EQ(requests(), 2u);
+}
+
+TEST_F(CoreTest, AConfigMapEditReachesTheFilesAndAsksForNoToken) {
+    world.write("cm.yaml", config_map("shop", "web", "{color: blue}"));
+    world.write("web.yaml", volume_yaml("shop", "web", kToken + "      - configMap: {name: web}\n"));
+    world.start();
+    world.pass(100ms);
+    const auto before = token();
+    EXPECT_EQ(world.read("shop", "web", "v", "color"), "blue");
+    world.write("cm.yaml", config_map("shop", "web", "{color: red, size: xl}"));
+    world.pass(10ms);
+    EXPECT_EQ(world.read("shop", "web", "v", "color"), "red");
+    EXPECT_EQ(world.read("shop", "web", "v", "size"), "xl");
+    EXPECT_EQ(token(), before);
+    EXPECT_EQ(requests(), 1u);
+}
+
+TEST_F(CoreTest, AVolumeThatLacksAnObjectIsNotPublishedUntilItIsThere) {
+    world.write("web.yaml", volume_yaml("shop", "web", kToken + "      - configMap: {name: web}\n"));
+    world.start();
+    world.pass(1s);
+    EXPECT_FALSE(token()) << "all or nothing";
+    EXPECT_THAT(world.pod_status("shop", "web")->message, HasSubstr("sources[1].configMap \"web\""));
+    EXPECT_TRUE(world.status().settled) << "it says why not";
+    world.write("cm.yaml", config_map("shop", "web", "{a: b}"));
+    world.pass(1s);
+    EXPECT_TRUE(token());
+    world.unlink("cm.yaml");
+    world.pass(1min);
+    EXPECT_EQ(world.read("shop", "web", "v", "a"), "b") << "what was published stays";
+    EXPECT_THAT(world.pod_status("shop", "web")->message, HasSubstr("not found"));
+}
+
+TEST_F(CoreTest, AServiceAccountMadeAnewMeansANewTokenAtOnce) {
+    world.write("account.yaml", account("shop", "web"));
+    world.write("web.yaml", volume_yaml("shop", "web", kToken) + "  serviceAccountName: web\n");
+    world.start();
+    world.pass(1s);
+    const auto first = token();
+    ASSERT_TRUE(first);
+    world.write("account.yaml", account("shop", "web", ", uid: another"));
+    world.pass(1s);
+    EXPECT_NE(token(), first);
+    EXPECT_EQ(claims().service_account->uid, "another");
+    EXPECT_EQ(requests(), 2u);
+}
+
+TEST_F(CoreTest, ANewSigningKeyMeansNewTokensAtOnceOnceTheOldOneIsNotAccepted) {
+    start_with_one_pod();
+    const auto first = token();
+    world.core().on_issuer_keys(world.now(), {"key-1", "key-2"});
+    world.pass(1s);
+    EXPECT_EQ(token(), first);
+    world.issuer.key_id = "key-2";
+    world.core().on_issuer_keys(world.now(), {"key-2"});
+    world.pass(1s);
+    EXPECT_NE(token(), first);
+    EXPECT_EQ(claims().kid, "key-2");
+}
+
+TEST_F(CoreTest, AWrongAnswerIsNeverPublished) {
+    struct Case {
+        std::string_view name;
+        std::function<void(kube::TokenRequest&)> twist;
+    };
+    const Case cases[] = {
+        {"another audience", [](kube::TokenRequest& request) { request.audiences = {"elsewhere"}; }},
+        {"another Pod's uid", [](kube::TokenRequest& request) { request.bound_object_ref->uid = "stranger"; }},
+        {"not bound at all", [](kube::TokenRequest& request) { request.bound_object_ref.reset(); }},
+        {"another account", [](kube::TokenRequest& request) { request.service_account = "root"; }},
+        {"expired", [](kube::TokenRequest& request) { request.expiration_seconds = -1; }},
+    };
+    for (const Case& c : cases) {
+        SCOPED_TRACE(c.name);
+        World other;
+        other.write("web.yaml", volume_yaml("shop", "web", kVaultToken));
+        other.start();
+        other.pass(1s);
+        const auto first = other.read("shop", "web", "v", "token");
+        ASSERT_TRUE(first);
+        other.issuer.twist = c.twist;
+        other.pass(50min);
+        EXPECT_EQ(other.read("shop", "web", "v", "token"), first);
+        EXPECT_TRUE(other.reported("token refresh failed"));
+        other.issuer.twist = nullptr;
+        other.pass(2min);
+        EXPECT_NE(other.read("shop", "web", "v", "token"), first);
+    }
+}
+
+TEST_F(CoreTest, AStepOfTheWallClockEitherWayRenewsWhatItMakesInvalid) {
+    start_with_one_pod();
+    const auto first = token();
+    world.step_wall(-2h);
+    world.list_now();  // any event shows the step; the shell's timer makes one
+    world.pass(1s);
+    EXPECT_NE(token(), first) << "it was from the future";
+    const auto second = token();
+    world.step_wall(3h);
+    world.list_now();
+    world.pass(1s);
+    EXPECT_NE(token(), second) << "it had expired";
+    EXPECT_TRUE(world.reported("wall clock stepped"));
+    EXPECT_EQ(requests(), 3u);
+}
+
+TEST_F(CoreTest, OneBrokenVolumeHoldsUpNoOther) {
+    start_with_one_pod();
+    world.write("bad.yaml", volume_yaml("shop", "bad", kToken));
+    world.publish_fails = [&](const VolumePath& path) -> std::optional<Error> {
+        if (world.names.contains({"shop", "web", "v"}) && path == world.names.at({"shop", "web", "v"}))
+            return std::nullopt;
+        return Error{Errc::Io, "openat(token): No space left on device"};
+    };
+    world.pass(3h);
+    EXPECT_FALSE(token("bad"));
+    EXPECT_EQ(world.volume("shop", "web", "v")->writes, 4u);
+    EXPECT_THAT(world.pod_status("shop", "bad")->message, HasSubstr("No space left"));
+    world.publish_fails = nullptr;
+    world.pass(61s);
+    EXPECT_TRUE(token("bad"));
+    EXPECT_TRUE(world.pod_status("shop", "bad")->ready);
+}
+
+TEST_F(CoreTest, TheReplacedGenerationStaysForTheGraceTimeAndThenGoes) {
+    start_with_one_pod();
+    world.pass(48min + 1s);
+    EXPECT_EQ(world.volume("shop", "web", "v")->generations.size(), 2u);
+    world.pass(8s);
+    EXPECT_EQ(world.volume("shop", "web", "v")->generations.size(), 2u);
+    world.pass(3s);
+    EXPECT_EQ(world.volume("shop", "web", "v")->generations.size(), 1u);
+}
+
+TEST_F(CoreTest, GenerationsOfAnEarlierRunAreSweptAfterTheGraceTime) {
+    start_with_one_pod();
+    world.pass(48min + 1s);
+    world.crash();
+    world.start();
+    world.pass(9s);
+    EXPECT_EQ(world.volume("shop", "web", "v")->generations.size(), 2u);
+    world.pass(3s);
+    EXPECT_EQ(world.volume("shop", "web", "v")->generations.size(), 1u);
+}
+
+TEST_F(CoreTest, AnotherUidInTheManifestIsAnotherPod) {
+    const auto with_uid = [](const std::string& uid) {
+        return "apiVersion: v1\nkind: Pod\nmetadata: {namespace: shop, name: web, uid: " + uid +
+               "}\nspec:\n  containers: [{name: c, image: i}]\n";
+    };
+    world.write("web.yaml", with_uid("one"));
+    world.start();
+    world.pass(1s);
+    EXPECT_EQ(uid(), "one");
+    world.write("web.yaml", with_uid("two"));
+    world.pass(1s);
+    EXPECT_EQ(uid(), "two");
+    EXPECT_EQ(world.disk.size(), 1u);
+    EXPECT_TRUE(world.issuer.deleted.contains("one"));
+    EXPECT_TRUE(world.read("shop", "web", "kube-api-access", "token"));
+    world.write("web.yaml", with_uid("one"));
+    world.pass(1s);
+    EXPECT_EQ(uid(), "one");
+    EXPECT_TRUE(world.read("shop", "web", "kube-api-access", "token"));
+}
+
+TEST_F(CoreTest, EditsOfAPodKeepItsUid) {
+    start_with_one_pod();
+    const std::string was = uid();
+    world.write("web.yaml", volume_yaml("shop", "web", kVaultToken));
+    world.pass(1s);
+    EXPECT_EQ(uid(), was);
+    EXPECT_EQ(claims().audiences, std::vector<std::string>{"vault"});
+    EXPECT_EQ(requests(), 2u);
+}
+
+TEST_F(CoreTest, AVolumeTakenOutOfTheManifestLeavesAfterTheDelay) {
+    start_with_one_pod();
+    world.write("web.yaml", pod_yaml("shop", "web"));
+    world.pass(9s);
+    EXPECT_TRUE(token());
+    EXPECT_TRUE(world.read("shop", "web", "kube-api-access", "token"));
+    world.pass(2s);
+    EXPECT_FALSE(token());
+    EXPECT_EQ(world.disk.size(), 1u);
+}
+
+TEST_F(CoreTest, APodOfAnUnknownAccountWaitsForItByName) {
+    world.write("web.yaml", volume_yaml("shop", "web", kToken) + "  serviceAccountName: ghost\n");
+    world.start();
+    world.pass(1s);
+    EXPECT_FALSE(token());
+    EXPECT_THAT(world.pod_status("shop", "web")->message, HasSubstr("serviceaccount \"ghost\" not found"));
+    world.write("account.yaml", account("shop", "ghost"));
+    world.pass(1s);
+    EXPECT_TRUE(token());
+}
+
+TEST_F(CoreTest, ABadEditLeavesTheLastGoodVersionInForce) {
+    start_with_one_pod();
+    world.write("web.yaml",
+                "kind: Pod\napiVersion: v1\nmetadata: {namespace: shop, name: web}\nspec: {containers: 7}\n");
+    world.pass(3h);
+    EXPECT_TRUE(token());
+    EXPECT_EQ(requests(), 4u) << "and it is rotated";
+    EXPECT_EQ(world.status().problems.size(), 1u);
+    world.write("web.yaml", volume_yaml("shop", "web", kToken) + "  serviceAccountName: ghost\n");
+    world.pass(3h);
+    EXPECT_TRUE(token()) << "a good document, but not an admissible Pod";
+    EXPECT_EQ(requests(), 8u);
+}
+
+TEST_F(CoreTest, WhatThePolicyForbidsIsRefusedWithItsReason) {
+    CoreSettings settings = World::default_settings();
+    settings.policy.namespaces = {"shop"};
+    World strict(settings);
+    strict.write("a.yaml", volume_yaml("shop", "web", kToken));
+    strict.write("b.yaml", volume_yaml("kube-system", "web", kToken));
+    strict.start();
+    strict.pass(1s);
+    EXPECT_TRUE(strict.read("shop", "web", "v", "token"));
+    EXPECT_FALSE(strict.read("kube-system", "web", "v", "token"));
+    EXPECT_THAT(strict.pod_status("kube-system", "web")->message, HasSubstr("namespace"));
+}
+
+TEST_F(CoreTest, NoTokenIsAskedForBeforeItsUidIsOnDisk) {
+    world.identities_fail = Error{Errc::Io, "fdatasync(pods): No space left on device"};
+    world.write("web.yaml", volume_yaml("shop", "web", kToken));
+    world.start();
+    world.pass(10min);
+    EXPECT_EQ(requests(), 0u);
+    EXPECT_THAT(world.pod_status("shop", "web")->message, HasSubstr("No space left"));
+    world.identities_fail.reset();
+    world.pass(61s);
+    EXPECT_TRUE(token());
+    EXPECT_EQ(world.identities.size(), 1u);
+}
+
+TEST_F(CoreTest, ACrashAtAnyCommandLosesNoIdentity) {
+    for (int crash_at = 1; crash_at < 12; ++crash_at) {
+        World other;
+        int commands = 0;
+        other.on_command = [&](const Command& command) {
+            if (!std::holds_alternative<Report>(command) && ++commands == crash_at)
+                other.crash();
+        };
+        other.write("web.yaml", volume_yaml("shop", "web", kToken));
+        other.start();
+        other.pass(1s);
+        const std::string first = other.disk.empty() ? "" : other.disk.begin()->first.pod_uid;
+        other.on_command = nullptr;
+        other.start();
+        other.pass(1min);
+        ASSERT_TRUE(other.read("shop", "web", "v", "token")) << crash_at;
+        EXPECT_EQ(other.disk.size(), 1u) << crash_at;
+        EXPECT_TRUE(first.empty() || other.disk.begin()->first.pod_uid == first) << crash_at;
+    }
+}
+
+TEST_F(CoreTest, WhatAnEarlierRunLeftWithoutManifestGoesLikeAnyOther) {
+    start_with_one_pod();
+    world.crash();
+    world.unlink("web.yaml");
+    world.start();
+    world.pass(9s);
+    EXPECT_TRUE(token());
+    world.pass(2s);
+    EXPECT_FALSE(token());
+    EXPECT_TRUE(world.disk.empty());
+    EXPECT_TRUE(world.identities.empty());
+}
+
+TEST_F(CoreTest, SourcesWithTheSameAudienceAndLifetimeShareAToken) {
+    world.write("web.yaml", volume_yaml("shop", "web",
+                                        kToken + "      - serviceAccountToken: {path: again}\n" +
+                                            "      - serviceAccountToken: {path: other, audience: x}\n"));
+    world.start();
+    world.pass(1s);
+    EXPECT_EQ(requests(), 2u);
+    EXPECT_EQ(token(), world.read("shop", "web", "v", "again"));
+    EXPECT_NE(token(), world.read("shop", "web", "v", "other"));
+}
+
+TEST_F(CoreTest, RequestsAreLimitedAndTheMostUrgentGoFirst) {
+    start_with_one_pod();
+    world.pass(47min);
+    for (int i = 0; i < 1000; ++i)
+        world.write("p" + std::to_string(i), volume_yaml("shop", "p" + std::to_string(i), kToken));
+    world.issuer.latency = 5s;
+    const std::size_t before = requests();
+    world.pass(2min);
+    EXPECT_LE(world.most_requests_at_once, 64u);
+    EXPECT_GT(requests(), before + 1000);
+    world.pass(2min);
+    EXPECT_TRUE(world.status().settled);
+}
+
+TEST_F(CoreTest, AManifestMayOverrideTheRootCa) {
+    world.write("ca.yaml", config_map("shop", "kube-root-ca.crt", "{ca.crt: mine}"));
+    world.write("web.yaml", pod_yaml("shop", "web"));
+    world.write("db.yaml", pod_yaml("store", "db"));
+    world.start();
+    world.pass(1s);
+    EXPECT_EQ(world.read("shop", "web", "kube-api-access", "ca.crt"), "mine");
+    EXPECT_EQ(world.read("store", "db", "kube-api-access", "ca.crt"), "CA\n");
+    world.core().on_root_ca(world.now(), "CA2\n");
+    world.pass(1s);
+    EXPECT_EQ(world.read("store", "db", "kube-api-access", "ca.crt"), "CA2\n") << "a new CA reaches the files at once";
+}
+
+TEST_F(CoreTest, RotateNowAsksForNewTokensOfThatPod) {
+    start_with_one_pod();
+    const auto first = token();
+    EXPECT_TRUE(world.core().rotate_now(world.now(), {"shop", "web"}, ""));
+    world.pass(1s);
+    EXPECT_NE(token(), first);
+    EXPECT_EQ(world.core().rotate_now(world.now(), {"shop", "db"}, "").error().code, Errc::NotFound);
+    EXPECT_EQ(world.core().rotate_now(world.now(), {"shop", "web"}, "none").error().code, Errc::NotFound);
+}
+
+TEST_F(CoreTest, AfterARestartInAnotherIssuersServiceTheOldTokenServesUntilTheNewOneIsThere) {
+    start_with_one_pod();
+    const auto first = token();
+    world.crash();
+    CoreSettings settings = World::default_settings();
+    settings.issuer = "https://other";
+    World moved(settings);
+    moved.disk = world.disk;
+    moved.names = world.names;
+    moved.identities = world.identities;
+    moved.write("web.yaml", volume_yaml("shop", "web", kToken));
+    moved.issuer.latency = 5s;
+    moved.start();
+    moved.pass(4s);
+    EXPECT_EQ(moved.read("shop", "web", "v", "token"), first);
+    moved.pass(2s);
+    EXPECT_NE(moved.read("shop", "web", "v", "token"), first);
+}
+
+TEST_F(CoreTest, AMeasuredClockIsBelievedInsteadOfOurs) {
+    CoreSettings settings = World::default_settings();
+    settings.issuer_clock = IssuerClock::Measured;
+    World skewed(settings);
+    skewed.issuer.clock_offset = 3h;
+    skewed.write("web.yaml", volume_yaml("shop", "web", kToken));
+    skewed.start();
+    skewed.pass(47min);
+    EXPECT_EQ(skewed.issuer.requests.size(), 1u) << "by our clock the token is from the future";
+    EXPECT_TRUE(skewed.pod_status("shop", "web")->ready);
+    skewed.pass(2min);
+    EXPECT_EQ(skewed.issuer.requests.size(), 2u);
+}
+
+TEST_F(CoreTest, AQuietAgentHasNothingToDoUntilTheNextDeadline) {
+    start_with_one_pod();
+    world.pass(30s);
+    const auto next = world.core().next_deadline();
+    ASSERT_TRUE(next);
+    EXPECT_GT(*next - world.now().boot, 9min) << "the audit is first";
+}
+
+}  // namespace
+}  // namespace tokenlet::agent
