@@ -6,10 +6,13 @@
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <ctime>
 
 #include "kube/manifest_name.h"
 
@@ -41,19 +44,23 @@ std::string last_part(const std::string& path) {
 
 }  // namespace
 
-Result<DirectoryWatch> DirectoryWatch::make(std::string path) {
-    DirectoryWatch watch(std::move(path));
+Result<DirectoryWatch> DirectoryWatch::make(std::string path, Duration patience) {
+    DirectoryWatch watch(std::move(path), patience);
     watch.inotify_.reset(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
     watch.mounts_.reset(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC));
     watch.again_.reset(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC));
     if (!watch.again_)
         return fail_errno(errno, "eventfd", "manifest directory watch");
+    watch.timer_.reset(::timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC));
+    if (!watch.timer_)
+        return fail_errno(errno, "timerfd_create", "manifest directory watch");
     watch.poll_.reset(::epoll_create1(EPOLL_CLOEXEC));
     if (!watch.poll_)
         return fail_errno(errno, "epoll_create1", "manifest directory watch");
     TRY(add(watch.poll_, watch.inotify_, EPOLLIN));
     TRY(add(watch.poll_, watch.mounts_, EPOLLPRI));
     TRY(add(watch.poll_, watch.again_, EPOLLIN));
+    TRY(add(watch.poll_, watch.timer_, EPOLLIN));
     return watch;
 }
 
@@ -63,9 +70,14 @@ bool DirectoryWatch::drain() {
     (void)::epoll_wait(poll_.get(), events, 4, 0);
     std::uint64_t count = 0;
     (void)!::read(again_.get(), &count, sizeof count);  // empty is fine
+    if (::read(timer_.get(), &count, sizeof count) > 0) {
+        is_timer_armed_ = false;
+        due_ = true;
+    }
     read_events();
     if (look() != seen_)
         due_ = true;
+    arm_timer();
     return std::exchange(due_, false);
 }
 
@@ -109,10 +121,20 @@ void DirectoryWatch::watch(const PathTrail& trail) {
 
 void DirectoryWatch::catch_up() {
     read_events();
+    arm_timer();
     if (due_) {
         const std::uint64_t one = 1;
         (void)!::write(again_.get(), &one, sizeof one);  // cannot fail: the counter is far from full
     }
+}
+
+void DirectoryWatch::arm_timer() {
+    if (writing_.empty() || is_timer_armed_)
+        return;
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(patience_);
+    itimerspec relative{};
+    relative.it_value = {.tv_sec = seconds.count(), .tv_nsec = (patience_ - seconds).count() + 1};
+    is_timer_armed_ = ::timerfd_settime(timer_.get(), 0, &relative, nullptr) == 0;
 }
 
 void DirectoryWatch::read_events() {

@@ -3,7 +3,7 @@
 //
 // Shapes   fd() is readable when there is something to drain(); drain() says whether a listing is due. The one who lists
 //          walks the path, calls watch() with the trail, lists, and calls catch_up() before it trusts what it has read.
-// Owns     an inotify instance, an open mountinfo, an eventfd, and an epoll instance over the three, which is fd().
+// Owns     an inotify instance, an open mountinfo, an eventfd, a timer, and an epoll instance over the four: fd().
 // Threads  one at a time.
 // Errors   make(): only when the kernel refuses epoll or eventfd. Without inotify or mountinfo it works, and
 //          sees less: watch() says whether the directory is watched.
@@ -11,6 +11,10 @@
 // Watched are the directory itself, and each directory and link on the way to it for being moved, removed or changed in
 // mode. Inotify does not see mounts, so mountinfo is polled: each change of the mount table compares what stands at the
 // path with what stood there.
+//
+// A file that is created or written to is waited for until its writer closes it. One that nobody closes in sight (kept
+// open, or made with O_TMPFILE and linked in) makes a listing due when the patience ends: while one is waited for, and
+// only then, there is a timer.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +26,7 @@
 #include <utility>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "base/unique_fd.h"
 #include "kube/manifest_listing.h"
 #include "kube/path_trail.h"
@@ -30,7 +35,7 @@ namespace tokenlet::kube {
 
 class DirectoryWatch {
 public:
-    [[nodiscard]] static Result<DirectoryWatch> make(std::string path);
+    [[nodiscard]] static Result<DirectoryWatch> make(std::string path, Duration patience);
 
     [[nodiscard]] int fd() const noexcept { return poll_.get(); }
     [[nodiscard]] bool drain();
@@ -41,24 +46,29 @@ public:
     void catch_up();
 
     [[nodiscard]] bool is_watched() const noexcept { return directory_ >= 0; }
-    // Names that were written to since watch() or before, and that nobody has closed yet.
+    // Written to, and not closed yet.
     [[nodiscard]] bool is_being_written(const std::string& name) const { return writing_.contains(name); }
+    void stop_waiting_for(const std::string& name) { writing_.erase(name); }
 
 private:
-    explicit DirectoryWatch(std::string path) : path_(std::move(path)) {}
+    DirectoryWatch(std::string path, Duration patience) : path_(std::move(path)), patience_(patience) {}
 
     void read_events();
+    void arm_timer();
     void on_event(int watch, std::uint32_t mask, std::string_view name);
     void on_directory_event(std::uint32_t mask, const std::string& name);
     [[nodiscard]] bool is_complete_at_birth(const std::string& name) const;
     [[nodiscard]] std::optional<DirectoryIdentity> look() const;
 
     std::string path_;
+    Duration patience_;
     UniqueFd inotify_;
     UniqueFd mounts_;
     UniqueFd again_;
+    UniqueFd timer_;
     UniqueFd poll_;
     bool due_ = true;
+    bool is_timer_armed_ = false;
     std::optional<DirectoryIdentity> seen_;  // what stood at the path when watch() was called
     std::map<int, std::string> watches_;     // on the way: the entry that leads on
     int directory_ = -1;                     // the directory's own watch

@@ -27,7 +27,6 @@ namespace {
 
 // The kernel's file times advance in steps of up to 10 ms: a file changed this recently may change again unseen.
 constexpr std::int64_t kTimestampDoubtNs = 50'000'000;
-constexpr std::int64_t kWriterPatienceNs = 10'000'000'000;
 constexpr std::string_view kDataPrefix = "..data/";
 
 std::int64_t to_ns(const timespec& time) {
@@ -164,6 +163,7 @@ private:
         const int why_not = errno;
         if (found && is_unfinished(name, status))
             return;
+        owner_.watch_.stop_waiting_for(name);
         const auto [at, is_new] = owner_.known_.try_emplace(name);
         Known& known = at->second;
         if (found && known.stamp == stamp_of(status))
@@ -179,7 +179,8 @@ private:
     }
 
     [[nodiscard]] bool is_unfinished(const std::string& name, const struct stat& status) const {
-        return owner_.watch_.is_being_written(name) && now_ns_ - to_ns(status.st_mtim) < kWriterPatienceNs;
+        return owner_.watch_.is_being_written(name) &&
+               now_ns_ - to_ns(status.st_mtim) < owner_.options_.writer_patience.count();
     }
 
     [[nodiscard]] bool is_gone(const std::string& name) const {
@@ -331,7 +332,7 @@ Result<ManifestDirectory> ManifestDirectory::open(const std::string& path, Manif
     }
     while (absolute.size() > 1 && absolute.ends_with('/'))
         absolute.pop_back();
-    DirectoryWatch watch = TRY(DirectoryWatch::make(absolute));
+    DirectoryWatch watch = TRY(DirectoryWatch::make(absolute, options.writer_patience));
     return ManifestDirectory(std::move(watch), std::move(absolute), options);
 }
 

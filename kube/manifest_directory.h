@@ -9,7 +9,7 @@
 // Shapes   open() works before the path exists. fd() is for polling (readable); drain() empties it and says whether a
 //          listing is due; list() may be called at any time and reports what changed since the last list().
 //          The path may also be one regular file, which is then the only one.
-// Owns     an inotify instance and two descriptors more. Between calls nothing in the directory is held open, so that it
+// Owns     a DirectoryWatch. Between calls nothing in the directory is held open, so that it
 //          can be unmounted.
 // Threads  one at a time.
 // Errors   open(): only when the kernel refuses descriptors; without inotify it works by resync alone. list(): NotFound,
@@ -20,8 +20,8 @@
 // A listing is due when a writer has closed a file or renamed it in or out, a file was removed, linked or had its mode
 // changed, `..data` was swapped (the directory may be a ConfigMap mount), or the directory, one of its parents or a link
 // on the way was replaced, created, removed, mounted over, unmounted, or had its mode changed. A file that is being
-// written (no writer has closed it yet) is passed over until it is closed; one that is kept open is read 10 s after its
-// last write, at the next listing.
+// written (no writer has closed it yet) is passed over until it is closed; one that is kept open, writer_patience after
+// its last write.
 //
 // Read are the regular files right in the directory, links followed, of at most max_file_bytes. Passed over in silence
 // are names that start with a dot, and what editors and package managers leave behind (kube/manifest_name.h). Other things
@@ -38,6 +38,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -46,6 +47,7 @@
 #include <utility>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "kube/directory_watch.h"
 #include "kube/manifest_listing.h"
 
@@ -58,6 +60,7 @@ struct ManifestDirectoryOptions {
     uid_t agent_uid = 0;
     std::size_t max_file_bytes = std::size_t{10} << 20;
     std::size_t max_files = 100'000;
+    Duration writer_patience = std::chrono::seconds(10);
 };
 
 class ManifestDirectory {

@@ -31,11 +31,11 @@ struct IdRange {
 };
 
 struct Policy {
-    std::vector<std::string> namespaces;
-    std::vector<std::string> service_accounts;  // "namespace/name"
-    std::vector<std::string> audiences;
-    std::vector<IdRange> run_as_users;
-    std::optional<Duration> max_expiration;
+    std::vector<std::string> namespaces = {};
+    std::vector<std::string> service_accounts = {};  // "namespace/name"
+    std::vector<std::string> audiences = {};
+    std::vector<IdRange> run_as_users = {};
+    std::optional<Duration> max_expiration = {};
     bool operator==(const Policy&) const = default;
 };
 
