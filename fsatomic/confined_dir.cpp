@@ -126,47 +126,47 @@ private:
     Result<> result_;
 };
 
+// Unlinks what is in the directory `path`, and lists the directories among it.
+void empty_directory(const UniqueFd& directory, const std::string& path, std::vector<std::string>& below,
+                     FirstError& first) {
+    const auto entries = list_dir(directory, path);
+    if (!entries)
+        return first.note(std::unexpected(entries.error()));
+    for (const DirEntry& entry : *entries) {
+        const std::string child = path + "/" + entry.name;
+        const int failure = entry.type == DT_DIR ? EISDIR : unlink_in(directory, entry.name, 0);
+        if (failure == EISDIR)
+            below.push_back(child);
+        else if (failure != 0)
+            first.note(fail_errno(failure, "unlinkat", child));
+    }
+}
+
 // Paths instead of open descriptors on the way down: a tree may be deeper than there are descriptors.
-Result<> remove_directory(const UniqueFd& dir, const std::string& name) {
+Result<> remove_directory(const UniqueFd& dir, const std::string& name, const UniqueFd& opened) {
     FirstError first;
-    std::vector<std::string> pending{name};
-    std::vector<std::string> found;
+    std::vector<std::string> below, pending;
+    empty_directory(opened, name, pending, first);
     while (!pending.empty()) {
-        std::string path = std::move(pending.back());
+        below.push_back(std::move(pending.back()));
         pending.pop_back();
-        const auto opened = open_for_removal(dir, path);
-        if (!opened) {
-            first.note(std::unexpected(opened.error()));
-            continue;
-        }
-        auto entries = list_dir(*opened, path);
-        if (!entries) {
-            first.note(std::unexpected(std::move(entries.error())));
-            continue;
-        }
-        for (const DirEntry& entry : *entries) {
-            int failure = EISDIR;
-            if (entry.type != DT_DIR)
-                failure = unlink_in(*opened, entry.name, 0);
-            if (failure == EISDIR)
-                pending.push_back(path + "/" + entry.name);
-            else if (failure != 0)
-                first.note(fail_errno(failure, "unlinkat", path + "/" + entry.name));
-        }
-        found.push_back(std::move(path));
+        const std::string path = below.back();
+        if (const auto next = open_for_removal(dir, path))
+            empty_directory(*next, path, pending, first);
+        else
+            first.note(std::unexpected(next.error()));
     }
     // Every directory was found before those in it.
-    for (auto path = found.rbegin(); path != found.rend(); ++path) {
+    for (auto path = below.rbegin(); path != below.rend(); ++path) {
         const auto [parent_path, last] = split_last(*path);
-        int failure = 0;
-        if (parent_path == ".") {
-            failure = unlink_in(dir, last, AT_REMOVEDIR);
-        } else if (const auto parent = open_dir_beneath(dir, parent_path, Mounts::Refuse)) {
-            failure = unlink_in(*parent, last, AT_REMOVEDIR);
-        }
-        if (failure != 0)
+        const auto parent = open_dir_beneath(dir, parent_path, Mounts::Refuse);
+        if (!parent)
+            first.note(std::unexpected(parent.error()));
+        else if (const int failure = unlink_in(*parent, last, AT_REMOVEDIR); failure != 0)
             first.note(fail_errno(failure, "unlinkat", *path));
     }
+    if (const int failure = unlink_in(dir, name, AT_REMOVEDIR); failure != 0)
+        first.note(fail_errno(failure, "unlinkat", name));
     return first.take();
 }
 
@@ -251,14 +251,14 @@ Result<> remove_empty_dirs_beneath(const UniqueFd& dir, std::string_view path) {
 }
 
 Result<> remove_tree(const UniqueFd& dir, const std::string& name) {
-    struct stat found{};
-    if (::fstatat(dir.get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) < 0) {
-        if (errno == ENOENT)
-            return {};
-        return fail_errno(errno, "fstatat", name);
-    }
-    if (S_ISDIR(found.st_mode))
-        return remove_directory(dir, name);
+    auto opened = open_for_removal(dir, name);
+    if (opened)
+        return remove_directory(dir, name, *opened);
+    const int os_errno = opened.error().os_errno;
+    if (os_errno == ENOENT)
+        return {};
+    if (os_errno != ENOTDIR && os_errno != ELOOP)
+        return std::unexpected(std::move(opened.error()));
     if (const int failure = unlink_in(dir, name, 0); failure != 0)
         return fail_errno(failure, "unlinkat", name);
     return {};

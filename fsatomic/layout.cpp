@@ -3,6 +3,8 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
+#include <initializer_list>
 #include <memory>
 
 #include "fsatomic/path.h"
@@ -10,45 +12,43 @@
 namespace tokenlet::fsatomic {
 namespace {
 
-class Sha256 {
-public:
-    // Fetched once: a lookup by name would cost more than the hashing of a token.
-    Sha256() : context_(EVP_MD_CTX_new()) {
-        static EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-        good_ = context_ != nullptr && EVP_DigestInit_ex2(context_.get(), algorithm, nullptr) == 1;
-    }
-    // With its length in front, so that ("a", "bc") and ("ab", "c") differ.
-    void add(std::string_view bytes) {
-        add_number(bytes.size());
-        update(bytes.data(), bytes.size());
-    }
-    void add_number(std::uint64_t number) { update(&number, sizeof number); }
-    [[nodiscard]] bool finish(Digest& digest) {
-        return good_ && EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr) == 1;
-    }
+// Gathers small things so that OpenSSL, whose calls cost more than the hashing of a number, is asked once.
+void add_number(std::string& text, std::uint64_t number) {
+    text.append(reinterpret_cast<const char*>(&number), sizeof number);
+}
 
-private:
-    void update(const void* data, std::size_t size) {
-        good_ = good_ && EVP_DigestUpdate(context_.get(), data, size) == 1;
-    }
+// With its length in front, so that ("a", "bc") and ("ab", "c") differ.
+void add_text(std::string& text, std::string_view part) {
+    add_number(text, part.size());
+    text += part;
+}
 
-    struct Free {
-        void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-    };
-    std::unique_ptr<EVP_MD_CTX, Free> context_;
-    bool good_ = false;
-};
-
-void add_access(Sha256& hash, const Access& access) {
+void add_access(std::string& text, const Access& access) {
     constexpr std::uint64_t kUnset = ~std::uint64_t{0};
-    hash.add_number(access.mode);
-    hash.add_number(access.owner ? *access.owner : kUnset);
-    hash.add_number(access.group ? *access.group : kUnset);
-    hash.add_number(access.readers.size());
+    add_number(text, access.mode);
+    add_number(text, access.owner ? *access.owner : kUnset);
+    add_number(text, access.group ? *access.group : kUnset);
+    add_number(text, access.readers.size());
     for (const Reader& reader : access.readers) {
-        hash.add_number(static_cast<std::uint64_t>(reader.kind));
-        hash.add_number(reader.id);
+        add_number(text, static_cast<std::uint64_t>(reader.kind));
+        add_number(text, reader.id);
     }
+}
+
+// Fetched once: a lookup by name would cost more than the hashing of a token.
+const EVP_MD* sha256() {
+    static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+    return algorithm;
+}
+
+struct FreeContext {
+    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+};
+using Context = std::unique_ptr<EVP_MD_CTX, FreeContext>;
+
+bool hash_all(EVP_MD_CTX* context, std::initializer_list<std::string_view> parts) {
+    return std::ranges::all_of(
+        parts, [context](std::string_view part) { return EVP_DigestUpdate(context, part.data(), part.size()) == 1; });
 }
 
 std::unexpected<Error> clash(const std::string& path, std::string_view why) {
@@ -93,17 +93,23 @@ Result<Layout> lay_out(const Payload& payload) {
 }
 
 Result<Digests> digest(const Payload& payload) {
-    Sha256 content;
-    Sha256 access;
+    const Context context(EVP_MD_CTX_new());
+    Digests digests{};
+    bool good = context != nullptr && EVP_DigestInit_ex2(context.get(), sha256(), nullptr) == 1;
+    std::string access, head;
     add_access(access, payload.directories);
     for (const auto& [path, file] : payload.files) {
-        content.add(path);
-        content.add(file.bytes.view());
-        access.add(path);
+        head.clear();
+        add_text(head, path);
+        add_number(head, file.bytes.size());
+        good = good && hash_all(context.get(), {head, file.bytes.view()});
+        add_text(access, path);
         add_access(access, file.access);
     }
-    Digests digests{};
-    if (!content.finish(digests.content) || !access.finish(digests.access))
+    good = good && EVP_DigestFinal_ex(context.get(), digests.content.data(), nullptr) == 1 &&
+           EVP_DigestInit_ex2(context.get(), nullptr, nullptr) == 1 && hash_all(context.get(), {access}) &&
+           EVP_DigestFinal_ex(context.get(), digests.access.data(), nullptr) == 1;
+    if (!good)
         return fail(Errc::Internal, "SHA-256: not available in this OpenSSL");
     return digests;
 }

@@ -42,7 +42,7 @@ struct Look {
     std::vector<std::string> shown;    // names whose link is right, sorted
     std::vector<std::string> blocked;  // names known to be blocked, sorted
     bool mode_repaired = false;
-    gid_t group = 0;  // of what is made in the volume
+    std::optional<gid_t> group;  // that the volume gives to what is made in it
 };
 
 // Whether `name` is a link of ours.
@@ -74,7 +74,8 @@ Result<Look> look_at(const UniqueFd& volume, const Options& options) {
     if (::fstat(volume.get(), &found) < 0)
         return fail_errno(errno, "fstat", "volume");
     Look look;
-    look.group = (found.st_mode & S_ISGID) ? found.st_gid : ::getegid();
+    if (found.st_mode & S_ISGID)
+        look.group = found.st_gid;
     if (options.volume_mode && (found.st_mode & 07777) != *options.volume_mode) {
         if (::fchmod(volume.get(), *options.volume_mode) < 0)
             return fail_errno(errno, "fchmod", "volume");
@@ -238,7 +239,7 @@ Result<Outcome> publish(const UniqueFd& volume, const Payload& payload, Options 
                  .seen = {}};
     } else {
         if (!is_ours)
-            made = {::geteuid(), look.group};
+            made = {::geteuid(), look.group ? *look.group : ::getegid()};
         found = compare(volume, look.current, layout, payload.directories, {.made = made, .is_ours = is_ours});
     }
 
