@@ -5,6 +5,9 @@ function(tokenlet_target name)
         -Wnon-virtual-dtor -Woverloaded-virtual -Wold-style-cast -Werror)
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
         target_compile_options(${name} PRIVATE -fpch-preprocess)  # lets ccache look through precompiled headers
+    else()
+        # clang does not pass over what libstdc++ 12 deprecates and uses itself, in std::stable_sort.
+        target_compile_options(${name} PRIVATE -Wno-deprecated-declarations)
     endif()
     target_compile_definitions(${name} PRIVATE _FILE_OFFSET_BITS=64)
     if(TOKENLET_SANITIZE)
