@@ -349,19 +349,6 @@ Result<std::string> read_file(const std::string& path) {
     return text;
 }
 
-// "AgentConfiguration", or "" when the document does not say.
-std::string_view kind_of(const kube::Node& root) {
-    const kube::Node* kind = root.find("kind");
-    return kind == nullptr ? std::string_view() : std::string_view(kind->text);
-}
-
-void read_authority_document(const kube::Node& root, kube::Problems& problems) {
-    Fields top(root, problems);
-    top.ignore({"kind"});
-    (void)top.one_of("apiVersion", {kApiVersion});
-    (void)authority::read_authority_configuration(top);  // for `tokenlet authority`; here only whether it is right
-}
-
 }  // namespace
 
 AgentConfiguration read_agent_document(const kube::Node& root, std::string_view host_name, kube::Problems& problems) {
@@ -401,7 +388,7 @@ Result<AgentConfiguration> parse_agent_configuration(std::string_view text, std:
             return std::unexpected(Error(document.root.error()).with(name));
         const int line = document.line;
         if (kind_of(*document.root) == kAuthorityKind)
-            read_authority_document(*document.root, problems);
+            check_authority_document(*document.root, problems);
         else if (config)
             problems.add(line, {}, "a second document of kind AgentConfiguration");
         else
@@ -416,6 +403,18 @@ Result<AgentConfiguration> parse_agent_configuration(std::string_view text, std:
 Result<AgentConfiguration> read_agent_configuration(const std::string& path) {
     const std::string text = TRY(read_file(path));
     return parse_agent_configuration(text, path, default_node_name());
+}
+
+std::string_view kind_of(const kube::Node& root) {
+    const kube::Node* kind = root.find("kind");
+    return kind == nullptr ? std::string_view() : std::string_view(kind->text);
+}
+
+void check_authority_document(const kube::Node& root, kube::Problems& problems) {
+    Fields top(root, problems);
+    top.ignore({"kind"});
+    (void)top.one_of("apiVersion", {kApiVersion});
+    (void)authority::read_authority_configuration(top);
 }
 
 Result<> check_supported(const AgentConfiguration& configuration) {

@@ -131,6 +131,12 @@ inline constexpr std::size_t kMaxConfigurationBytes = 1024 * 1024;
 [[nodiscard]] AgentConfiguration read_agent_document(const kube::Node& root, std::string_view host_name,
                                                      kube::Problems& problems);
 
+// One document of kind AuthorityConfiguration: only whether it is right.
+void check_authority_document(const kube::Node& root, kube::Problems& problems);
+
+// "AgentConfiguration", or "" when the document does not say.
+[[nodiscard]] std::string_view kind_of(const kube::Node& root);
+
 // Invalid when the configuration asks for what this version of tokenlet does not do, naming field and way out. A valid
 // configuration may: it is the form, not the program, that is fixed.
 [[nodiscard]] Result<> check_supported(const AgentConfiguration& configuration);

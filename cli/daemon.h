@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// Asking the running agent.
+//
+// Shapes   daemon_socket(where) -> the path; ask_daemon(path, target) -> the body of its answer.
+// Units    bounded by ten seconds and 256 MiB: 100 000 Pods with room to spare.
+// Owns     nothing.     Threads  any.
+// Errors   texts say what to do. daemon_socket(): what is wrong with a configuration file that was named or is there.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "base/secret.h"
+
+namespace tokenlet::cli {
+
+// Both as given on the command line; empty: not given.
+struct Where {
+    std::string socket{};
+    std::string config{};
+};
+
+// The socket named; else that of the configuration named; else that of the usual configuration, if it can be read; else
+// the usual one.
+[[nodiscard]] Result<std::string> daemon_socket(const Where& where);
+
+[[nodiscard]] Result<Secret> ask_daemon(const std::string& socket, const std::string& target);
+
+}  // namespace tokenlet::cli
