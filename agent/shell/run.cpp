@@ -135,8 +135,6 @@ private:
     }
 
     Result<> open_directories() {
-        for (const std::string& warning : warnings_about(configuration_))
-            log(Report::Level::Warn, "configuration is doubtful", {{"why", warning}});
         const std::string& state_dir = configuration_.state_dir;
         const UniqueFd state = TRY(make_directory(state_dir, {.above = 0755, .last = 0700}), "stateDir");
         state_lock_ = TRY(lock_directory(state, state_dir), "stateDir");
