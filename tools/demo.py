@@ -125,9 +125,15 @@ class Reader(threading.Thread):
 
 
 class Volume:
-    def __init__(self, pod: dict, volume: dict):
-        self.pod = f"{pod['namespace']}/{pod['name']}"
-        self.name, self.path = volume["name"], pathlib.Path(volume["path"])
+    """A volume by the name a person would use: <by-name>/namespace/pod/volume."""
+
+    def __init__(self, by_name: pathlib.Path, pod: dict, volume: dict):
+        self.real = volume["path"]
+        pod_folder = by_name / pod["namespace"] / pod["name"]
+        # The injected volume's name ends in a hash; its link without one is the stable one.
+        injected = volume["name"].startswith("kube-api-access-")
+        self.path = pod_folder / ("kube-api-access" if injected else volume["name"])
+        self.name = str(self.path.relative_to(by_name))
         self.generation = self.current()
 
     def current(self) -> str:
@@ -145,10 +151,10 @@ class Volume:
         return before != self.generation
 
 
-def next_rotation(status: dict) -> float | None:
-    times = [file["rotatesAt"] for pod in status["pods"] for volume in pod["volumes"] for file in volume["files"]
-             if file.get("rotatesAt")]
-    return min(map(seconds_until, times)) if times else None
+def tokens_of(status: dict) -> dict[str, dict]:
+    """The token file of each volume, by the volume's real path."""
+    return {volume["path"]: file for pod in status["pods"] for volume in pod["volumes"] for file in volume["files"]
+            if file.get("rotatesAt")}
 
 
 def show_given(scratch: pathlib.Path) -> None:
@@ -161,29 +167,31 @@ def show_given(scratch: pathlib.Path) -> None:
 def show_volumes(volumes: list[Volume], elapsed: float) -> None:
     print(f"\nReady after {elapsed * 1000:.0f} ms. What the Pods would find:")
     for volume in volumes:
-        print(f"   {volume.pod}, volume {volume.name}\n      {volume.path}")
+        print(f"   by-name/{volume.name}")
         for name in volume.files():
             status = (volume.path / name).stat()
-            print(f"         {name:24} {status.st_size:5} bytes  mode {status.st_mode & 0o777:04o}")
+            print(f"      {name:24} {status.st_size:5} bytes  mode {status.st_mode & 0o777:04o}")
 
 
 def watch(agent: Agent, volumes: list[Volume], rotations: int | None) -> None:
     """Prints each swap, and between them how long until the next; returns after `rotations` of the first volume."""
     print(f"\nrotation.maxAge is {MAX_AGE_SECONDS} s here, to have something to see; by default tokens rotate at 80 % of their life.")
+    width = max(len(volume.name) for volume in volumes)
     seen, due = 0, None
     while True:
         agent.check_alive()
         swapped = [volume for volume in volumes if volume.swapped()]
+        if swapped or due is None:
+            tokens = tokens_of(agent.status() or {"pods": []})
+            due = min((seconds_until(token["rotatesAt"]) for token in tokens.values()), default=0) + time.monotonic()
         for volume in swapped:
             print("\r\033[K" if sys.stdout.isatty() else "", end="")
-            print(f"   {clock()}  {volume.pod:24} {volume.name}  ..data -> {volume.generation}")
+            until = tokens.get(volume.real, {}).get("expiresAt", "?")
+            print(f"   {clock()}  {volume.name:{width}}  rotated, token good until {until}, ..data -> {volume.generation}")
         seen += volumes[0] in swapped
         if rotations is not None and seen >= rotations:
             return
-        if swapped or due is None:
-            left = next_rotation(agent.status() or {"pods": []})
-            due = None if left is None else time.monotonic() + left
-        if sys.stdout.isatty() and due is not None:
+        if sys.stdout.isatty():
             print(f"\r\033[K   next rotation in {max(0, due - time.monotonic()):.0f} s (Ctrl-C ends)", end="", flush=True)
         time.sleep(0.1)
 
@@ -198,7 +206,7 @@ def demo(binary: str, scratch: pathlib.Path, rotations: int | None) -> None:
         elapsed = time.monotonic() - started
         # The watched one first.
         pods.sort(key=lambda pod: (pod["namespace"], pod["name"]) != WATCHED)
-        volumes = [Volume(pod, volume) for pod in pods for volume in pod["volumes"]]
+        volumes = [Volume(scratch / "by-name", pod, volume) for pod in pods for volume in pod["volumes"]]
         show_volumes(volumes, elapsed)
         token = volumes[0].path / "token"
         print(f"\nWhat {'/'.join(WATCHED)}'s token says (build/tokenlet token inspect):")

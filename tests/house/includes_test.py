@@ -15,16 +15,17 @@ MAY_INCLUDE = {
     "http": set(),
     "authority": {"kube", "http"},
     "agent": {"authority", "projector", "rotation", "kube", "fsatomic", "http"},
-    "cli": {"agent", "authority"},
+    # On top of all but publishing: what a verb tells a person it asks of the folder that knows.
+    "cli": {"agent", "authority", "http", "kube", "projector", "rotation"},
 }
 
 # Each costs seconds in every file that sees it; one .cpp includes it, and a value comes out.
 HEAVY = re.compile(r"(nlohmann|yaml-cpp|spdlog|fmt|curl|openssl|event2|CLI|prometheus|systemd)/|(uv|sqlite3|CLI11)\.h(pp)?$")
 
-# What the core must not even see, however indirectly. sys/types.h only names types.
+# What the core must not even see, however indirectly. sys/types.h only names types, cstdio is there for snprintf.
 IO = re.compile(
     HEAVY.pattern + r"|^(unistd|fcntl|poll|signal|dirent|syslog|pthread|time)\.h$|^sys/(?!types\.h$)|^linux/|^netinet/"
-    r"|^(fstream|filesystem|iostream|cstdio|thread|mutex|random|ctime)$"
+    r"|^(fstream|filesystem|iostream|thread|mutex|random|ctime)$"
 )
 
 QUOTED = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
