@@ -205,18 +205,6 @@ std::vector<const TokenSource*> token_sources(const VolumePlan& volume) {
     return tokens;
 }
 
-bool uses(const VolumePlan& volume, ObjectKind kind, std::string_view name) {
-    return std::ranges::any_of(volume.sources, [&](const Source& source) {
-        if (const auto* object = std::get_if<ObjectSource>(&source))
-            return object->kind == kind && object->name == name;
-        // By signer, any bundle may be the next that is selected, and one that lost its label is no longer.
-        const auto* bundle = std::get_if<BundleSource>(&source);
-        return bundle != nullptr && kind == ObjectKind::ClusterTrustBundle &&
-               (bundle->selection.by == BundleSelection::By::Signer ||
-                (bundle->selection.by == BundleSelection::By::Name && bundle->selection.name == name));
-    });
-}
-
 std::string_view plugin_directory(VolumeKind kind) {
     switch (kind) {
         case VolumeKind::Projected:

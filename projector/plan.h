@@ -47,7 +47,7 @@ struct KeyFile {
     bool operator==(const KeyFile&) const = default;
 };
 
-enum class ObjectKind { ConfigMap, Secret, ClusterTrustBundle };
+enum class ObjectKind { ConfigMap, Secret, ClusterTrustBundle };  // what a volume's content comes from
 
 struct ObjectSource {
     ObjectKind kind = ObjectKind::ConfigMap;  // ConfigMap or Secret, of the Pod's namespace
@@ -118,9 +118,6 @@ struct Host {
 
 // The volume's token sources, in order: build() wants one token for each.
 [[nodiscard]] std::vector<const TokenSource*> token_sources(const VolumePlan& volume);
-
-// Whether a change of this object is a reason to build the volume again. Objects are in the Pod's namespace, or in none.
-[[nodiscard]] bool uses(const VolumePlan& volume, ObjectKind kind, std::string_view name);
 
 // The directory under <pod uid>/volumes/ that holds volumes of this kind: "kubernetes.io~projected".
 [[nodiscard]] std::string_view plugin_directory(kube::VolumeKind kind);

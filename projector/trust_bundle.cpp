@@ -118,8 +118,11 @@ Result<std::string> trust_anchors(std::span<const kube::ClusterTrustBundle* cons
         if (!is_selected(*bundle, selection))
             continue;
         any = true;
-        if (Result<> read = collect(*bundle, certificates); !read)
-            return std::unexpected(std::move(read.error()).with("ClusterTrustBundle \"" + bundle->meta.name + '"'));
+        Result<> read = collect(*bundle, certificates);
+        if (!read && selection.by == BundleSelection::By::Signer)  // by name, the caller has said which
+            return std::unexpected(std::move(read.error()).with("bundle \"" + bundle->meta.name + '"'));
+        if (!read)
+            return std::unexpected(std::move(read.error()));
     }
     if (!any)
         return fail(Errc::NotFound, "not found");

@@ -5,7 +5,7 @@
 //          and line lengths of the originals do not show. Pure.
 // Owns     nothing.     Threads  any.
 // Errors   NotFound when no bundle is selected; Invalid when a selected one is no sequence of PEM certificates, naming
-//          the bundle and the block.
+//          the block, and the bundle where the selection does not.
 // Source   kubernetes pkg/kubelet/clustertrustbundle/clustertrustbundle_manager.go.
 // Differs  sorted by content, not shuffled: equal bundles give equal bytes, so nothing is rewritten without a change. A
 //          malformed block is an error, not passed over: the API server would have refused the bundle.

@@ -58,6 +58,7 @@ TEST(Readership, HasAFsUserOnlyWhenAllContainersShareOne) {
         {"two containers differ", {}, {}, {7, 8}, {}, {}},
         {"a container differs from the Pod's, another has that", 1000, {}, {2000, {}}, {}, {}},
         {"one of them has none", {}, {}, {7, {}}, {}, {}},
+        {"one between others has none", {}, {}, {7, {}, 7}, {}, {}},
         {"root is a user", {}, {}, {0}, {}, 0},
         {"an init container differs", {}, {8}, {7}, {}, {}},
         {"an ephemeral container differs", {}, {}, {7}, {8}, {}},

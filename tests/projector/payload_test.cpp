@@ -218,7 +218,7 @@ TEST_F(Build, SaysWhichSourceFailedAndWhy) {
         {"no trust bundle of a signer", BundleSource{"x", {BundleSelection::By::Signer, "a.b/c", {}}, false},
          Errc::NotFound, "clusterTrustBundle of signer \"a.b/c\": not found"},
         {"a trust bundle without certificates", bundle("junk", "x"), Errc::Invalid,
-         "clusterTrustBundle \"junk\": ClusterTrustBundle \"junk\": holds no PEM certificate"},
+         "clusterTrustBundle \"junk\": holds no PEM certificate"},
         {"no token", token("x"), Errc::Unavailable, "serviceAccountToken: TokenRequest: 503"},
         {"broken from the start", BrokenSource{"downwardAPI: no"}, Errc::Invalid, "downwardAPI: no"},
     };

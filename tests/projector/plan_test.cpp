@@ -202,37 +202,6 @@ TEST(TokenRequest, IsWhatAKubeletAsksFor) {
     EXPECT_EQ(token_request(plan, *tokens[1]), want);
 }
 
-TEST(Uses, SaysWhichChangesConcernAVolume) {
-    const Plan plan = compiled(pod_with(
-        {projected(
-             "named",
-             {kube::ConfigMapProjection{.name = "cfg", .items = {}}, kube::SecretProjection{.name = "tls", .items = {}},
-              kube::ClusterTrustBundleProjection{.name = "ca", .signer_name = {}, .label_selector = {}, .path = "ca"}}),
-         projected("signed",
-                   {kube::ClusterTrustBundleProjection{
-                       .name = {}, .signer_name = "s", .label_selector = kube::LabelSelector(), .path = "ca"}}),
-         projected("nothing", {kube::ClusterTrustBundleProjection{
-                                  .name = {}, .signer_name = "s", .label_selector = {}, .path = "ca"}})}));
-    struct Case {
-        ObjectKind kind;
-        std::string_view name;
-        bool named, signed_by, nothing;
-    };
-    const Case cases[] = {
-        {ObjectKind::ConfigMap, "cfg", true, false, false},
-        {ObjectKind::ConfigMap, "tls", false, false, false},
-        {ObjectKind::Secret, "tls", true, false, false},
-        {ObjectKind::ClusterTrustBundle, "ca", true, true, false},
-        {ObjectKind::ClusterTrustBundle, "other", false, true, false},
-    };
-    for (const Case& c : cases) {
-        SCOPED_TRACE(c.name);
-        EXPECT_EQ(uses(plan.volumes[0], c.kind, c.name), c.named);
-        EXPECT_EQ(uses(plan.volumes[1], c.kind, c.name), c.signed_by);
-        EXPECT_EQ(uses(plan.volumes[2], c.kind, c.name), c.nothing);
-    }
-}
-
 TEST(PluginDirectory, IsTheKubelets) {
     EXPECT_EQ(plugin_directory(kube::VolumeKind::Projected), "kubernetes.io~projected");
     EXPECT_EQ(plugin_directory(kube::VolumeKind::Secret), "kubernetes.io~secret");
