@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/shell/log.h"
 
+#include <spdlog/formatter.h>
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <nlohmann/json.hpp>
-#include <string_view>
+#include <utility>
 
 namespace tokenlet::agent {
 
@@ -135,6 +139,33 @@ void append_value(std::string& line, std::string_view value) {
     line += '"';
 }
 
+Report::Level level_of(spdlog::level::level_enum level) {
+    if (level >= spdlog::level::err)
+        return Report::Level::Error;
+    if (level == spdlog::level::warn)
+        return Report::Level::Warn;
+    return level == spdlog::level::info ? Report::Level::Info : Report::Level::Debug;
+}
+
+// Takes a value and the blank behind it from the front of `line`.
+std::string take_value(std::string_view& line) {
+    std::string value;
+    if (!line.starts_with('"')) {
+        const std::size_t end = std::min(line.find(' '), line.size());
+        value = line.substr(0, end);
+        line.remove_prefix(std::min(end + 1, line.size()));
+        return value;
+    }
+    std::size_t at = 1;
+    for (; at < line.size() && line[at] != '"'; ++at) {
+        if (line[at] == '\\' && at + 1 < line.size())
+            ++at;
+        value += line[at];
+    }
+    line.remove_prefix(std::min(at + 2, line.size()));
+    return value;
+}
+
 // RFC 3339 with milliseconds: rfc3339() has whole seconds.
 std::string timestamp(WallTime time) {
     const auto ms = std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count() % 1000;
@@ -176,41 +207,101 @@ std::string format_json(const Report& report, WallTime now) {
     return line.dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
+Report parse_line(Report::Level level, std::string_view line) {
+    Report report{.level = level, .event = {}, .fields = {}};
+    while (!line.empty()) {
+        const std::size_t end = std::min(line.find(' '), line.size());
+        const std::size_t equals = line.substr(0, end).find('=');
+        if (equals == std::string_view::npos || equals == 0) {
+            // A word of the event, or of a value that somebody forgot to quote.
+            std::string& text = report.fields.empty() ? report.event : report.fields.back().second;
+            text.append(text.empty() ? "" : " ").append(line.substr(0, end));
+            line.remove_prefix(std::min(end + 1, line.size()));
+            continue;
+        }
+        std::string key(line.substr(0, equals));
+        line.remove_prefix(equals + 1);
+        report.fields.emplace_back(std::move(key), take_value(line));
+    }
+    return report;
+}
+
+// One form for all lines, whoever wrote them.
 class Logger::Sink {
 public:
     Sink(const Log& settings, LogTarget log_target)
         : format(settings.format),
           target(log_target),
-          logger("tokenlet", std::make_shared<spdlog::sinks::stderr_sink_mt>()) {
-        logger.set_formatter(std::make_unique<spdlog::pattern_formatter>("%v"));
-        logger.set_level(threshold_of(settings.level));
-        logger.set_error_handler([](const std::string&) {});  // nowhere left to tell
+          logger(std::make_shared<spdlog::logger>("tokenlet", std::make_shared<spdlog::sinks::stderr_sink_mt>())) {
+        logger->set_level(threshold_of(settings.level));
+        logger->set_error_handler([](const std::string&) {});  // nowhere left to tell
+    }
+
+    [[nodiscard]] std::string line(const Report& report, WallTime now) const {
+        std::string line;
+        if (target == LogTarget::Journal)
+            line = priority_of(report.level);
+        else if (format == LogFormat::Text)
+            line = timestamp(now) + " ";
+        return line + (format == LogFormat::Text ? format_text(report) : format_json(report, now));
     }
 
     LogFormat format;
     LogTarget target;
-    spdlog::logger logger;
+    std::shared_ptr<spdlog::logger> logger;
 };
 
-Logger::Logger(const Log& settings, LogTarget target) : sink_(std::make_unique<Sink>(settings, target)) {}
+namespace {
+
+using MakeLine = std::function<std::string(const Report&, WallTime)>;
+
+class ReportFormatter : public spdlog::formatter {
+public:
+    explicit ReportFormatter(MakeLine make_line) : make_line_(std::move(make_line)) {}
+
+    void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
+        const Report report = parse_line(level_of(message.level), {message.payload.data(), message.payload.size()});
+        const std::string line = make_line_(report, WallTime(message.time.time_since_epoch())) + "\n";
+        out.append(line.data(), line.data() + line.size());
+    }
+    [[nodiscard]] std::unique_ptr<spdlog::formatter> clone() const override {
+        return std::make_unique<ReportFormatter>(make_line_);
+    }
+
+private:
+    MakeLine make_line_;
+};
+
+}  // namespace
+
+Logger::Logger(const Log& settings, LogTarget target) : sink_(std::make_unique<Sink>(settings, target)) {
+    sink_->logger->set_formatter(std::make_unique<spdlog::pattern_formatter>("%v"));
+}
+
 Logger::~Logger() = default;
 
 void Logger::write(const Report& report, WallTime now) noexcept {
     const spdlog::level::level_enum level = level_of(report.level);
-    if (!sink_->logger.should_log(level))
+    if (!sink_->logger->should_log(level))
         return;
     try {
-        std::string line;
-        if (sink_->target == LogTarget::Journal)
-            line = priority_of(report.level);
-        else if (sink_->format == LogFormat::Text)
-            line = timestamp(now) + " ";
-        line += sink_->format == LogFormat::Text ? format_text(report) : format_json(report, now);
-        sink_->logger.log(level, spdlog::string_view_t(line));
+        sink_->logger->log(level, spdlog::string_view_t(sink_->line(report, now)));
     } catch (const std::exception&) {
         // Only a log line is lost, and there is nowhere to say so.
         return;
     }
+}
+
+void Logger::take_over_default() {
+    const auto others =
+        std::make_shared<spdlog::logger>("tokenlet-libraries", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    others->set_level(sink_->logger->level());
+    others->set_error_handler([](const std::string&) {});
+    // A copy of what line() needs: spdlog keeps its default logger for longer than we live.
+    const Sink form({.level = LogLevel::Info, .format = sink_->format}, sink_->target);
+    others->set_formatter(std::make_unique<ReportFormatter>(
+        [form](const Report& report, WallTime now) { return form.line(report, now); }));
+    spdlog::set_default_logger(others);
 }
 
 }  // namespace tokenlet::agent

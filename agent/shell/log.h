@@ -13,6 +13,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "agent/config.h"
 #include "agent/core/command.h"
@@ -28,12 +29,18 @@ enum class LogTarget { Stderr, Journal };
 [[nodiscard]] std::string format_text(const Report& report);
 [[nodiscard]] std::string format_json(const Report& report, WallTime now);
 
+// The inverse of format_text() for a line without its level: "signing key in use kid=x instead_of=none".
+[[nodiscard]] Report parse_line(Report::Level level, std::string_view line);
+
 class Logger {
 public:
     Logger(const Log& settings, LogTarget target);
     ~Logger();
 
     void write(const Report& report, WallTime now) noexcept;
+
+    // What authority/ says through spdlog's default logger goes here from now on, in the same form.
+    void take_over_default();
 
 private:
     class Sink;

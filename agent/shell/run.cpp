@@ -115,6 +115,7 @@ public:
         : configuration_(configuration), mode_(mode), logger_(configuration.log, log_target()) {}
 
     Result<> run() {
+        logger_.take_over_default();
         TRY(open_directories());
         loop_ = TRY(Loop::create(), "event loop");
         TRY(open_issuer());

@@ -2,6 +2,7 @@
 #include "agent/shell/log.h"
 
 #include <gtest/gtest.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -47,6 +48,25 @@ TEST(FormatText, NamesTheLevelTheEventAndTheFieldsInOrder) {
     EXPECT_EQ(format_text(report), "info token rotated pod=shop/web volume=api-token next=48m0s");
 }
 
+TEST(ParseLine, FindsTheEventAndTheFieldsAgain) {
+    const std::pair<const char*, Report> cases[] = {
+        {"signing key in use kid=x instead_of=none",
+         {.event = "signing key in use", .fields = {{"kid", "x"}, {"instead_of", "none"}}}},
+        {R"(no key of ours err="bad \"PEM\"" next=1)",
+         {.event = "no key of ours", .fields = {{"err", R"(bad "PEM")"}, {"next", "1"}}}},
+        {"only words", {.event = "only words", .fields = {}}},
+        {"ends in an open quote err=\"x", {.event = "ends in an open quote", .fields = {{"err", "x"}}}},
+        {"unquoted err=a b", {.event = "unquoted", .fields = {{"err", "a b"}}}},
+        {"", {}},
+    };
+    for (const auto& [line, want] : cases) {
+        SCOPED_TRACE(line);
+        const Report report = parse_line(Report::Level::Info, line);
+        EXPECT_EQ(report.event, want.event);
+        EXPECT_EQ(report.fields, want.fields);
+    }
+}
+
 TEST(FormatJson, IsOneObjectALine) {
     const WallTime now{std::chrono::milliseconds(1'795'500'000'042)};
     EXPECT_EQ(format_json(report_with("a\n\"b\""), now),
@@ -82,6 +102,19 @@ TEST(Logger, PutsTheTimeInFrontElsewhere) {
     Logger logger({.level = LogLevel::Info, .format = LogFormat::Text}, LogTarget::Stderr);
     logger.write(report_with("x"), WallTime{});
     EXPECT_EQ(testing::internal::GetCapturedStderr(), "1970-01-01T00:00:00.000Z warn token refresh failed err=x\n");
+}
+
+TEST(Logger, GivesTheSameFormToWhatOthersLog) {
+    const auto before = spdlog::default_logger();
+    testing::internal::CaptureStderr();
+    {
+        Logger logger({.level = LogLevel::Info, .format = LogFormat::Text}, LogTarget::Journal);
+        logger.take_over_default();
+    }
+    spdlog::warn("signing key is gone kid={}", "x\x1b");
+    spdlog::debug("not asked for");
+    EXPECT_EQ(testing::internal::GetCapturedStderr(), "<4>warn signing key is gone kid=\"x\\x1b\"\n");
+    spdlog::set_default_logger(before);
 }
 
 }  // namespace

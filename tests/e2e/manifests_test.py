@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever is dropped into the manifest directory, and however: a clear message, and nothing else is disturbed."""
+import os
+import shutil
+import subprocess
+import unittest
+
+import daemon
+from daemon import pod, wait_until
+
+ALIAS_BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{chr(ord('a') + i)}: &{chr(ord('a') + i)} [{','.join(['*' + chr(ord('a') + i - 1)] * 10)}]\n" for i in range(1, 9))
+UID = "11111111-2222-4333-8444-555555555555"
+
+
+class BadManifest(unittest.TestCase):
+    """One agent and one good Pod for all cases: each must leave it as it is."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.agent = daemon.Daemon()
+        cls.addClassCleanup(cls.agent.__exit__)
+        cls.agent.drop("good.yaml", pod("good", uid=UID))
+        cls.agent.start_and_settle()
+        cls.token = cls.agent.token("good")
+
+    def refused(self, *parts: str):
+        """The problem that names all parts, once it is there."""
+        def found():
+            return [problem for problem in self.agent.status()["problems"] if all(part in problem for part in parts)]
+        problem = wait_until(found, f"a problem with {parts} in {self.agent.status()['problems']}")[0]
+        self.assertNotIn("\n", problem)
+        self.undisturbed()
+
+    def undisturbed(self):
+        self.assertTrue(self.agent.is_ready("good"))
+        self.assertEqual(self.token, self.agent.token("good"))
+        self.assertEqual(["good"], sorted(os.listdir(self.agent.base / "by-name" / "shop")))
+
+    def tearDown(self):
+        for entry in self.agent.manifests.iterdir():
+            if entry.name != "good.yaml":
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        wait_until(lambda: not self.agent.status()["problems"], "the problems to go with their files")
+
+    def test_is_named_with_file_line_and_field(self):
+        cases = (
+            ("no YAML", "{ broken", ("line",)),
+            ("a lifetime below the least", pod("short", seconds=300), ("expirationSeconds", "300")),
+            ("a field that does not exist", pod("typo").replace("audience:", "audiense:"), ("audiense", "did you mean", "audience")),
+            ("a path that leads out", pod("out").replace("path: token", "path: ../token"), ("path",)),
+            ("a uid that is a path", pod("up", uid="../../etc"), ("uid",)),
+            ("a uid that is too long", pod("long", uid="a" * 64), ("uid",)),
+            ("an alias bomb", ALIAS_BOMB, ("100000",)),
+            ("a name that is none", pod("Not_A_Name"), ("name",)),
+            ("the same name twice", pod("good"), ("good.yaml",)),
+            ("the same uid twice", pod("twin", uid=UID), (UID,)),
+        )
+        for name, text, parts in cases:
+            with self.subTest(name):
+                self.agent.drop("zz-bad.yaml", text)
+                self.refused("zz-bad.yaml", *parts)
+                (self.agent.manifests / "zz-bad.yaml").unlink()
+                wait_until(lambda: not self.agent.status()["problems"], "the problem to go with its file")
+
+    def test_that_is_junk_of_ten_megabytes_is_refused(self):
+        self.agent.drop("junk.yaml", "\x00\xff junk\n" * (10 * 1024 * 1024 // 8))
+        self.refused("junk.yaml")
+
+    def test_that_is_no_regular_file_is_refused(self):
+        os.mkfifo(self.agent.manifests / "fifo.yaml")
+        self.refused("fifo.yaml")
+        (self.agent.manifests / "loop.yaml").symlink_to("loop.yaml")
+        self.refused("loop.yaml")
+
+    def test_beside_good_documents_in_one_file_takes_none_of_them_along(self):
+        self.agent.drop("mixed.yaml", pod("first") + "---\n" + pod("second", seconds=1) + "---\n" + pod("third"))
+        wait_until(lambda: self.agent.is_ready("first") and self.agent.is_ready("third"), "the good ones")
+        self.assertIsNone(self.agent.pod_status("second"))
+        problem = wait_until(lambda: self.agent.status()["problems"], "the bad one")[0]
+        self.assertIn("document 2", problem)
+        (self.agent.manifests / "mixed.yaml").unlink()
+        wait_until(lambda: self.agent.pod_status("first") is None and self.agent.pod_status("third") is None
+                   and not (self.agent.base / "by-name/shop/first").exists(), "them to leave")
+
+    def test_that_was_good_before_leaves_the_last_good_version_in_force(self):
+        self.agent.drop("turns.yaml", pod("turns"))
+        wait_until(lambda: self.agent.is_ready("turns"), "the good version")
+        token, uid = self.agent.token("turns"), self.agent.pod_status("turns")["uid"]
+        self.agent.drop("turns.yaml", pod("turns").replace("kind: Pod", "kind: Pd"))
+        wait_until(lambda: self.agent.status()["problems"], "the bad version's problem")
+        self.assertEqual(token, self.agent.token("turns"))
+        self.agent.drop("turns.yaml", pod("turns"))
+        wait_until(lambda: not self.agent.status()["problems"], "the problem to be over")
+        self.assertEqual((token, uid), (self.agent.token("turns"), self.agent.pod_status("turns")["uid"]))
+        (self.agent.manifests / "turns.yaml").unlink()
+        wait_until(lambda: self.agent.pod_status("turns") is None, "it to leave")
+
+
+class ManifestDirectory(unittest.TestCase):
+    """The directory as a whole turns bad, and comes back: nobody loses a volume or an identity."""
+
+    def setUp(self):
+        self.agent = daemon.Daemon()
+        self.addCleanup(self.agent.__exit__)
+        self.names = [f"pod-{i}" for i in range(5)]
+        for name in self.names:
+            self.agent.drop(f"{name}.yaml", pod(name))
+        self.agent.start_and_settle()
+        self.before = self.seen()
+
+    def seen(self) -> dict:
+        uids = {shown["name"]: shown["uid"] for shown in self.agent.status()["pods"]}
+        return {name: (self.agent.token(name), uids[name]) for name in self.names}
+
+    def away(self):
+        aside = self.agent.base / "aside"
+        self.agent.manifests.rename(aside)
+        return aside
+
+    def comes_back_unharmed(self):
+        wait_until(lambda: not self.agent.status()["problems"] and not self.agent.status()["removalHeld"]
+                   and not any(shown["leaving"] for shown in self.agent.status()["pods"]), "all to be well again")
+        self.assertEqual(self.before, self.seen())
+
+    def test_deleted_and_returned(self):
+        aside = self.away()
+        wait_until(lambda: self.agent.status()["problems"], "the problem")
+        self.assertEqual(self.before, self.seen())
+        aside.rename(self.agent.manifests)
+        self.comes_back_unharmed()
+
+    def test_emptied_holds_the_removal_until_it_is_filled_again(self):
+        texts = {path: path.read_text() for path in self.agent.manifests.iterdir()}
+        for path in texts:
+            path.unlink()
+        held = wait_until(lambda: self.agent.status()["removalHeld"], "the removal to be held")
+        self.assertIn("5 of 5", held)
+        self.assertEqual(self.before, self.seen())
+        for path, text in texts.items():
+            self.agent.drop(path.name, text)
+        self.comes_back_unharmed()
+
+    def test_emptied_lets_go_when_a_person_says_so(self):
+        for path in self.agent.manifests.iterdir():
+            path.unlink()
+        wait_until(lambda: self.agent.status()["removalHeld"], "the removal to be held")
+        self.assertEqual(200, self.agent.ask("/v1/prune", "POST")[0])
+        wait_until(lambda: not self.agent.status()["pods"], "the Pods to leave")
+        wait_until(lambda: os.listdir(self.agent.base / "pods") == [".tokenlet.lock"], "their files to go")
+        self.assertEqual([], os.listdir(self.agent.base / "by-name"))
+
+    def test_replaced_by_an_empty_one_holds_the_removal(self):
+        aside = self.away()
+        self.agent.manifests.mkdir(mode=0o755)
+        held = wait_until(lambda: self.agent.status()["removalHeld"], "the removal to be held")
+        self.assertIn("another one", held)
+        self.assertEqual(self.before, self.seen())
+        self.agent.manifests.rmdir()
+        aside.rename(self.agent.manifests)
+        self.comes_back_unharmed()
+
+    def test_writable_for_all_is_refused_and_changes_nothing(self):
+        self.agent.manifests.chmod(0o777)
+        wait_until(lambda: self.agent.status()["problems"], "the problem")
+        self.assertEqual(self.before, self.seen())
+        self.agent.manifests.chmod(0o755)
+        self.comes_back_unharmed()
+
+    def test_files_rewritten_by_the_tools_people_use(self):
+        path = self.agent.manifests / "pod-0.yaml"
+        files = self.agent.manifests
+
+        def git(*arguments):
+            subprocess.run(["git", "-C", str(files), "-c", "user.name=t", "-c", "user.email=t@t", *arguments],
+                           check=True, capture_output=True)
+
+        def labelled(label):
+            text = pod("pod-0").replace("metadata:", f"metadata:\n  labels: {{tool: {label}}}")
+            (self.agent.base / "new.yaml").write_text(text)
+            return self.agent.base / "new.yaml"
+
+        tools = {
+            "sed -i": lambda: subprocess.run(["sed", "-i", "s/image: none/image: sed/", str(path)], check=True),
+            "cp": lambda: shutil.copyfile(labelled("cp"), path),
+            "rsync": lambda: subprocess.run(["rsync", "--checksum", str(labelled("rsync")), str(path)], check=True),
+            "unlink and create": lambda: (path.unlink(), path.write_text(labelled("again").read_text())),
+            "vim": lambda: subprocess.run(["vim", "-es", "-u", "NONE", "-c", "%s/again/vim/e", "-c", "wq", str(path)], check=True,
+                                          stdin=subprocess.DEVNULL, capture_output=True),
+            "git": lambda: (git("init", "-q"), git("add", "."), git("commit", "-q", "-m", "x"),
+                            path.write_text(labelled("git").read_text()), git("checkout", "-q", "--", ".")),
+        }
+        for name, tool in tools.items():
+            with self.subTest(name):
+                if name in ("vim", "git", "rsync") and shutil.which(name) is None:
+                    self.skipTest(f"{name} is not installed")
+                tool()
+                self.comes_back_unharmed()
+
+    def test_that_gets_1000_manifests_at_once_projects_them_all(self):
+        for i in range(1000):
+            self.agent.drop(f"many-{i}.yaml", pod(f"many-{i}"))
+        wait_until(lambda: sum(shown["ready"] for shown in self.agent.status()["pods"]) == 1005, "1 005 Pods")
+        self.assertEqual(self.before, self.seen())
+        self.assertEqual([], self.agent.status()["problems"])
+        self.assertTrue(self.agent.running())
