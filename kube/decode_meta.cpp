@@ -58,11 +58,12 @@ ObjectMeta read_meta(Fields& object, Scope scope, NameRule rule) {
     Fields meta = object.mapping("metadata");
     meta.ignore(kUnusedMetaFields);
 
+    const std::size_t before = meta.problems().size();
     result.name = meta.string("name").value_or("");
-    if (result.name.empty())
+    if (result.name.empty() && meta.problems().size() == before)
         meta.fail("name", meta.has("generateName") ? "name is needed; nobody here makes one from generateName"
                                                    : "name is needed");
-    else
+    else if (!result.name.empty())
         expect_ok(meta, "name", result.name,
                   rule == NameRule::TrustBundle ? check_trust_bundle_name(result.name)
                                                 : check_dns1123_subdomain(result.name));

@@ -21,7 +21,15 @@ namespace {
 // too much went by without a single event. What really may go by is one long scalar.
 class Input : public std::streambuf {
 public:
-    Input(std::string_view text, TreeBuilder& builder, int line) : rest_(text), builder_(builder), line_(line) {}
+    Input(std::string_view text, TreeBuilder& builder, int line) : rest_(text), builder_(builder), line_(line) {
+        // yaml-cpp misses that a quote is open when the text ends right behind a line feed, but not when the next document
+        // begins there.
+        const std::size_t last = text.find_last_not_of(" \t\r");
+        if (last != std::string_view::npos && text[last] == '\n') {
+            rest_ = text.substr(0, last + 1);
+            end_ = "---\n";
+        }
+    }
 
     // An event came: what went by before it is settled.
     void settle() {
@@ -33,7 +41,9 @@ protected:
     int_type underflow() override {
         constexpr std::size_t kPiece = 2048;
         constexpr std::size_t kMostUnsettledBytes = 2u << 20;
-        constexpr int kMostOpenBrackets = 4096;
+        constexpr int kMostOpenBrackets = 100'000;  // 240 bytes each
+        if (rest_.empty())
+            rest_ = std::exchange(end_, {});
         if (rest_.empty() || builder_.failed())
             return traits_type::eof();
         if (bytes_unsettled_ > kMostUnsettledBytes)
@@ -57,6 +67,7 @@ protected:
 
 private:
     std::string_view rest_;
+    std::string_view end_;
     TreeBuilder& builder_;
     int line_;
     std::size_t bytes_unsettled_ = 0;
