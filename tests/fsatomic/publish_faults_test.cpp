@@ -44,6 +44,16 @@ struct Volume {
                 return name;
         return "a mix";
     }
+    // Whether a half-made generation is shut to everybody else: it is opened up when it is complete, not before.
+    [[nodiscard]] bool is_half_made_shut() const {
+        for (const std::string& name : generations(scratch.path())) {
+            const std::string path = scratch.at(name);
+            const SeenFiles files = visible(path);
+            if ((stat_of(path).st_mode & 077) != 0 && files != seen_of(kOld) && files != seen_of(kNew))
+                return false;
+        }
+        return true;
+    }
     // As an agent does after a restart: publishes and sweeps.
     void expect_healed() {
         publisher.witness = {};
@@ -95,6 +105,7 @@ TEST_P(PublishFaults, LeaveTheOldOrTheNewSetAfterAKillAtAnySystemCall) {
         }
         SCOPED_TRACE("killed before call " + std::to_string(at) + ", number " + std::to_string(traced.call));
         EXPECT_THAT(volume.current_set(), testing::AnyOf("old", "new"));
+        EXPECT_TRUE(volume.is_half_made_shut());
         volume.expect_healed();
     }
     EXPECT_GT(at, 20);
