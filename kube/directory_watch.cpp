@@ -72,11 +72,12 @@ bool DirectoryWatch::drain() {
     (void)!::read(again_.get(), &count, sizeof count);  // empty is fine
     if (::read(timer_.get(), &count, sizeof count) > 0) {
         is_timer_armed_ = false;
-        due_ = true;
+        for (const std::string& name : writing_)
+            set_due(name);
     }
     read_events();
     if (look() != seen_)
-        due_ = true;
+        set_all_due();
     arm_timer();
     return std::exchange(due_, false);
 }
@@ -93,7 +94,7 @@ void DirectoryWatch::watch(const PathTrail& trail) {
         return watch;
     };
 
-    seen_.reset();
+    const std::optional<DirectoryIdentity> seen_before = std::exchange(seen_, std::nullopt);
     directory_path_.clear();
     struct stat end{};
     if (trail.end && ::fstat(trail.end.get(), &end) == 0) {
@@ -114,9 +115,18 @@ void DirectoryWatch::watch(const PathTrail& trail) {
     for (const auto& [watch, next] : before)
         if (!watches_.contains(watch))
             ::inotify_rm_watch(inotify_.get(), watch);
+    if (seen_ != seen_before || !before.contains(directory_))
+        is_all_due_ = true;
     // The path may have come to mean something else before the watches stood.
     if (look() != seen_)
-        due_ = true;
+        set_all_due();
+}
+
+std::optional<std::set<std::string>> DirectoryWatch::take_touched() {
+    std::set<std::string> touched = std::exchange(touched_, {});
+    if (std::exchange(is_all_due_, due_))
+        return std::nullopt;
+    return touched;
 }
 
 void DirectoryWatch::catch_up() {
@@ -156,7 +166,7 @@ void DirectoryWatch::read_events() {
 void DirectoryWatch::on_event(int watch, std::uint32_t mask, std::string_view name) {
     if ((mask & IN_Q_OVERFLOW) != 0) {
         writing_.clear();  // their closing may be among what was lost
-        due_ = true;
+        set_all_due();
         return;
     }
     const auto found = watches_.find(watch);
@@ -166,13 +176,13 @@ void DirectoryWatch::on_event(int watch, std::uint32_t mask, std::string_view na
         watches_.erase(found);
         if (watch == directory_)
             directory_ = -1;
-        due_ = true;
+        set_all_due();
     } else if (name.empty()) {
-        due_ = true;
+        set_all_due();
     } else if (watch == directory_) {
         on_directory_event(mask, std::string(name));
     } else if (name == found->second) {
-        due_ = true;
+        set_all_due();
     }
 }
 
@@ -189,7 +199,15 @@ void DirectoryWatch::on_directory_event(std::uint32_t mask, const std::string& n
     }
     if ((mask & (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE)) != 0)
         writing_.erase(name);
+    if (name == kDataLink)
+        set_all_due();
+    else
+        set_due(name);
+}
+
+void DirectoryWatch::set_due(const std::string& name) {
     due_ = true;
+    touched_.insert(name);
 }
 
 // Links, hard links and whatever is no file have nobody who would close them.

@@ -42,6 +42,8 @@ public:
 
     // A listing begins: what was due is being done. Watches the trail, and nothing else from now on.
     void watch(const PathTrail& trail);
+    // The names that events have spoken of since the last call; unset when everything has to be looked at. After watch().
+    [[nodiscard]] std::optional<std::set<std::string>> take_touched();
     // Takes in what happened meanwhile; when that makes another listing due, fd() becomes readable.
     void catch_up();
 
@@ -55,6 +57,8 @@ private:
 
     void read_events();
     void arm_timer();
+    void set_all_due() { due_ = is_all_due_ = true; }
+    void set_due(const std::string& name);
     void on_event(int watch, std::uint32_t mask, std::string_view name);
     void on_directory_event(std::uint32_t mask, const std::string& name);
     [[nodiscard]] bool is_complete_at_birth(const std::string& name) const;
@@ -68,6 +72,8 @@ private:
     UniqueFd timer_;
     UniqueFd poll_;
     bool due_ = true;
+    bool is_all_due_ = true;
+    std::set<std::string> touched_;
     bool is_timer_armed_ = false;
     std::optional<DirectoryIdentity> seen_;  // what stood at the path when watch() was called
     std::map<int, std::string> watches_;     // on the way: the entry that leads on

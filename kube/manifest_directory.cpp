@@ -118,19 +118,18 @@ public:
     Round(ManifestDirectory& owner, const UniqueFd& directory, std::string path)
         : owner_(owner), directory_(directory), path_(std::move(path)), now_ns_(file_clock_now_ns()) {}
 
-    Listing run(std::vector<std::string> names) {
+    // `names` is all that the directory was seen to hold.
+    Listing look_at_all(Names names) {
         add_unseen(names);
+        return look_at(names);
+    }
+
+    // Whatever their stat() says, for events have named them.
+    Listing look_again(const Names& names) {
         for (const std::string& name : names)
-            look_at(name);
-        drop_half_written();
-        for (const std::string& name : gone_) {
-            // While something is in doubt nothing has gone; the next listing will say.
-            if (!listing_.complete)
-                break;
-            owner_.known_.erase(name);
-            listing_.vanished.push_back(full_path(name));
-        }
-        return std::move(listing_);
+            if (const auto known = owner_.known_.find(name); known != owner_.known_.end())
+                known->second.stamp.reset();
+        return look_at(names);
     }
 
 private:
@@ -138,6 +137,20 @@ private:
         Stamp stamp;
         Bytes bytes;
     };
+
+    Listing look_at(const Names& names) {
+        for (const std::string& name : names)
+            look_at(name);
+        drop_half_written();
+        for (const std::string& name : gone_) {
+            // While something is in doubt nothing has gone; the next listing will say.
+            if (!listing_.complete)
+                break;
+            owner_.forget(name);
+            listing_.vanished.push_back(full_path(name));
+        }
+        return std::move(listing_);
+    }
 
     // A name that was renamed over while the directory was read may not have been shown: asks for each that is missing.
     void add_unseen(std::vector<std::string>& names) {
@@ -168,12 +181,15 @@ private:
         Known& known = at->second;
         if (found && known.stamp == stamp_of(status))
             return;
-        known.leads_out = leads_out(name);
+        if (leads_out(name))
+            owner_.outside_links_.insert(name);
+        else
+            owner_.outside_links_.erase(name);
         Result<Content> content = found ? read(name, status) : missing(name, why_not);
         if (content)
             adopt(name, known, std::move(*content));
         else if (content.error().code == Errc::NotFound && is_gone(name))
-            is_new ? void(owner_.known_.erase(at)) : gone_.push_back(name);
+            is_new ? owner_.forget(name) : gone_.push_back(name);
         else
             report(name, known, std::move(content.error()));
     }
@@ -301,7 +317,8 @@ private:
             struct stat status{};
             if (::fstatat(directory_.get(), name.c_str(), &status, 0) < 0 || !is_unfinished(name, status))
                 return false;
-            owner_.known_.insert_or_assign(name, Known{});
+            owner_.forget(name);
+            owner_.known_.emplace(name, Known{});
             return true;
         });
     }
@@ -336,17 +353,28 @@ Result<ManifestDirectory> ManifestDirectory::open(const std::string& path, Manif
     return ManifestDirectory(std::move(watch), std::move(absolute), options);
 }
 
-Result<Listing> ManifestDirectory::list() {
+Result<Listing> ManifestDirectory::list(Look look) {
     PathTrail trail = walk(path_);
     watch_.watch(trail);
-    Result<Listing> listing = list(trail);
+    const std::optional<std::set<std::string>> touched = watch_.take_touched();
+    std::optional<Names> names;
+    if (look == Look::Touched && touched && settled_ && trusted_ &&
+        known_.size() + touched->size() <= options_.max_files)
+        names.emplace(touched->begin(), touched->end());
+    Result<Listing> listing = list(trail, std::move(names));
+    settled_ = listing && listing->complete;
+    listed_ = listed_ || settled_;
     watch_.catch_up();
-    trusted_ = watch_.is_watched() && is_local_file_system(trail.end) &&
-               std::ranges::none_of(known_, [](const auto& entry) { return entry.second.leads_out; });
+    trusted_ = watch_.is_watched() && is_local_file_system(trail.end) && outside_links_.empty();
     return listing;
 }
 
-Result<Listing> ManifestDirectory::list(PathTrail& trail) {
+void ManifestDirectory::forget(const std::string& name) {
+    known_.erase(name);
+    outside_links_.erase(name);
+}
+
+Result<Listing> ManifestDirectory::list(PathTrail& trail, std::optional<Names> touched) {
     if (trail.error)
         return std::unexpected(std::move(*trail.error));
     if (options_.modes == Modes::Strict)
@@ -358,18 +386,22 @@ Result<Listing> ManifestDirectory::list(PathTrail& trail) {
         return fail(Errc::Invalid, path_ + ": " + std::string(what_it_is(end.st_mode)));
 
     const bool is_directory = S_ISDIR(end.st_mode);
-    std::vector<std::string> names{trail.name};
-    if (is_directory)
-        names = TRY(read_names(trail.end, path_, options_.max_files));
-    else if (::fstat(trail.parent.get(), &end) < 0)
-        return fail_errno(errno, "fstat", trail.parent_path);
-    if (!listed_)
+    if (!listed_) {
         known_.clear();
-    Listing listing = is_directory ? Round(*this, trail.end, path_).run(std::move(names))
-                                   : Round(*this, trail.parent, trail.parent_path).run(std::move(names));
+        outside_links_.clear();
+    }
+    Round round = is_directory ? Round(*this, trail.end, path_) : Round(*this, trail.parent, trail.parent_path);
+    Listing listing;
+    if (touched)
+        listing = round.look_again(*touched);
+    else if (is_directory)
+        listing = round.look_at_all(TRY(read_names(trail.end, path_, options_.max_files)));
+    else
+        listing = round.look_at_all({trail.name});
+    if (!is_directory && ::fstat(trail.parent.get(), &end) < 0)
+        return fail_errno(errno, "fstat", trail.parent_path);
     listing.directory = {end.st_dev, end.st_ino};
     listing.whole = !listed_;
-    listed_ = listed_ || listing.complete;
     return listing;
 }
 

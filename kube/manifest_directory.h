@@ -2,9 +2,11 @@
 // The manifest directory: when to look at it, and what has changed since the last look.
 //
 //     ManifestDirectory directory = TRY(ManifestDirectory::open("/etc/tokenlet/manifests", {.agent_uid = ::geteuid()}));
-//     // Whenever directory.fd() is readable (it is at once), and every 10 min, or 20 s unless inotify_trusted():
+//     // Whenever directory.fd() is readable (it is at once):
 //     if (directory.drain())
-//         changes = set.apply(directory.list());
+//         changes = set.apply(directory.list(Look::Touched));
+//     // Every 10 min, or 20 s unless inotify_trusted():
+//     changes = set.apply(directory.list(Look::Everything));
 //
 // Shapes   open() works before the path exists. fd() is for polling (readable); drain() empties it and says whether a
 //          listing is due; list() may be called at any time and reports what changed since the last list().
@@ -43,8 +45,10 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/result.h"
 #include "base/time.h"
@@ -63,13 +67,17 @@ struct ManifestDirectoryOptions {
     Duration writer_patience = std::chrono::seconds(10);
 };
 
+// Touched: the files that events have named, where that is known to be all; everything otherwise. One change among ten
+// thousand files then costs as much as among ten.
+enum class Look { Everything, Touched };
+
 class ManifestDirectory {
 public:
     [[nodiscard]] static Result<ManifestDirectory> open(const std::string& path, ManifestDirectoryOptions options);
 
     [[nodiscard]] int fd() const noexcept { return watch_.fd(); }
     [[nodiscard]] bool drain() { return watch_.drain(); }
-    [[nodiscard]] Result<Listing> list();
+    [[nodiscard]] Result<Listing> list(Look look = Look::Everything);
 
     // Whether fd() tells of every change: not on network and FUSE file systems, not where a file is a link that leads
     // out of the directory, not when the kernel gave no watch. As of the last list().
@@ -89,21 +97,25 @@ private:
         std::optional<Stamp> stamp;            // unset: looked at again at each listing
         std::optional<std::uint64_t> content;  // a hash of the bytes that were decoded last
         std::string error;                     // why the file cannot be used, as last reported
-        bool leads_out = false;                // a link to where changes are not seen
     };
     class Round;
 
     ManifestDirectory(DirectoryWatch watch, std::string path, ManifestDirectoryOptions options)
         : watch_(std::move(watch)), path_(std::move(path)), options_(options) {}
 
-    [[nodiscard]] Result<Listing> list(PathTrail& trail);
+    using Names = std::vector<std::string>;
+
+    [[nodiscard]] Result<Listing> list(PathTrail& trail, std::optional<Names> names);
+    void forget(const std::string& name);
 
     DirectoryWatch watch_;
     std::string path_;
     ManifestDirectoryOptions options_;
     bool trusted_ = false;
-    bool listed_ = false;  // a complete listing was made
+    bool listed_ = false;   // a complete listing was made
+    bool settled_ = false;  // and so was the last one
     std::map<std::string, Known> known_;
+    std::set<std::string> outside_links_;  // those of the known that lead to where changes are not seen
 };
 
 }  // namespace tokenlet::kube

@@ -109,7 +109,7 @@ private:
         for (const FileUpdate& update : listing.updates)
             there.insert(update.file);
         std::vector<std::string> gone;
-        for (const auto& [file, state] : set_.files_)
+        for (const auto& [file, holds] : set_.files_)
             if (!there.contains(file))
                 gone.push_back(file);
         return gone;
@@ -119,9 +119,10 @@ private:
         const auto file = set_.files_.find(name);
         if (file == set_.files_.end())
             return;
-        for (const Identity& identity : file->second.holds)
+        for (const Identity& identity : file->second)
             lose(identity);
         drop_waiting(name);
+        set_.complaints_.erase(name);
         set_.files_.erase(file);
     }
 
@@ -139,11 +140,11 @@ private:
     // What the file no longer says becomes absent; what it may still say, but not readably, stays as its last good
     // version.
     void release(const FileUpdate& update) {
-        File& file = set_.files_[update.file];
-        file.complaints.clear();
+        std::set<Identity>& holds = set_.files_[update.file];
+        set_.complaints_.erase(update.file);
         if (!update.documents) {
-            file.complaints.push_back({update.documents.error().what, std::nullopt});
-            for (const Identity& identity : file.holds)
+            set_.complaints_[update.file].push_back({update.documents.error().what, std::nullopt});
+            for (const Identity& identity : holds)
                 set_.held_.at(identity).state = State::LastGood;
             return;
         }
@@ -156,20 +157,20 @@ private:
                 good.insert(identity_of(*document.object));
                 continue;
             }
-            file.complaints.push_back({document.object.error().what, document.identity});
+            set_.complaints_[update.file].push_back({document.object.error().what, document.identity});
             if (document.identity)
                 bad.insert(*document.identity);
             else
                 may_be_anything = true;
         }
-        for (auto at = file.holds.begin(); at != file.holds.end();) {
+        for (auto at = holds.begin(); at != holds.end();) {
             if (good.contains(*at)) {
                 ++at;
             } else if (may_be_anything || bad.contains(*at)) {
                 set_.held_.at(*at++).state = State::LastGood;
             } else {
                 lose(*at);
-                at = file.holds.erase(at);
+                at = holds.erase(at);
             }
         }
     }
@@ -236,13 +237,13 @@ private:
             if (!same_content(old.object, object))
                 changed_.insert(identity);
             if (const auto holder = set_.files_.find(old.file); old.file != file && holder != set_.files_.end())
-                holder->second.holds.erase(identity);
+                holder->second.erase(identity);
             free_uid(old.object);
             old = {std::move(object), file, State::Current};
         }
         if (!uid.empty())
             set_.uids_.emplace(uid, identity.key);
-        set_.files_[file].holds.insert(identity);
+        set_.files_[file].insert(identity);
     }
 
     void free_uid(const Object& object) {
@@ -255,22 +256,23 @@ private:
         std::vector<Problem> found;
         if (set_.listing_error_)
             found.push_back({"", set_.listing_error_->what});
-        for (const auto& [name, file] : set_.files_)
-            for (const Complaint& complaint : file.complaints)
-                found.push_back({name, complaint.what + (keeps_last_good(file, complaint) ? kStays : "")});
+        for (const auto& [name, complaints] : set_.complaints_)
+            for (const Complaint& complaint : complaints)
+                found.push_back(
+                    {name, complaint.what + (keeps_last_good(set_.files_.at(name), complaint) ? kStays : "")});
         for (const auto& [place, waiting] : set_.waiting_)
             found.push_back({place.first, why_waiting(waiting)});
         std::ranges::sort(found);
         return found;
     }
 
-    [[nodiscard]] bool keeps_last_good(const File& file, const Complaint& complaint) const {
+    [[nodiscard]] bool keeps_last_good(const std::set<Identity>& holds, const Complaint& complaint) const {
         const auto is_last_good = [this](const Identity& identity) {
             return set_.held_.at(identity).state == State::LastGood;
         };
         if (complaint.identity)
-            return file.holds.contains(*complaint.identity) && is_last_good(*complaint.identity);
-        return std::ranges::any_of(file.holds, is_last_good);
+            return holds.contains(*complaint.identity) && is_last_good(*complaint.identity);
+        return std::ranges::any_of(holds, is_last_good);
     }
 
     [[nodiscard]] std::string why_waiting(const Waiting& waiting) const {

@@ -93,10 +93,6 @@ private:
         std::string what;
         std::optional<Identity> identity;  // unset: about the file, or a document that could not be read so far
     };
-    struct File {
-        std::set<Identity> holds;  // those of its documents that are in use, current or last good
-        std::vector<Complaint> complaints;
-    };
     using Place = std::pair<std::string, std::size_t>;  // file, position in it
 
     class Step;
@@ -107,7 +103,8 @@ private:
     [[nodiscard]] std::vector<const T*> all(const char* kind) const;
 
     std::map<Identity, Held> held_;
-    std::map<std::string, File> files_;
+    std::map<std::string, std::set<Identity>> files_;           // what each one's documents hold, current or last good
+    std::map<std::string, std::vector<Complaint>> complaints_;  // of files that have some
     std::map<Place, Waiting> waiting_;
     std::map<std::string, ObjectKey> uids_;  // of the Pods held, where the manifest gives one
     std::optional<Error> listing_error_;

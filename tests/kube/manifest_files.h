@@ -93,7 +93,7 @@ public:
     bool look() {
         if (!is_readable() || !directory.drain())
             return false;
-        changes = set.apply(directory.list());
+        changes = set.apply(directory.list(Look::Touched));
         return true;
     }
     void resync() { changes = set.apply(directory.list()); }
