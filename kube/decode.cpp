@@ -51,6 +51,16 @@ const KindReader* reader_of(std::string_view kind) {
     return found == std::end(kReaders) ? nullptr : &*found;
 }
 
+// "" for List, Pod for PodList; unset for what is no list.
+std::optional<std::string_view> element_kind(std::string_view kind) {
+    if (kind == "List")
+        return "";
+    if (!kind.ends_with("List"))
+        return std::nullopt;
+    const KindReader* reader = reader_of(kind.substr(0, kind.size() - 4));
+    return reader == nullptr ? std::nullopt : std::optional(reader->kind);
+}
+
 std::string text_of(const Node* node) {
     return node != nullptr && node->kind == Node::Kind::String ? node->text : "";
 }
@@ -59,7 +69,9 @@ std::string what_is_read(std::string_view kind) {
     if (contains(kWorkloads, kind))
         return std::string(kind) +
                " is not read: tokenlet runs no controllers. Put its Pod template here as a Pod, with a name";
-    std::string hint = did_you_mean(kind, kReadKinds);
+    if (element_kind(kind))
+        return std::string(kind) + ": a list within a list is not read";
+    const std::string hint = did_you_mean(kind, kReadKinds);
     return "\"" + std::string(kind.substr(0, 64)) +
            "\" is not read; Pod, PodList, ServiceAccount, ConfigMap, Secret, ClusterTrustBundle and List are" + hint;
 }
@@ -150,7 +162,8 @@ std::vector<Decoded> decode_manifests(std::string_view bytes, const std::string&
             continue;
         }
         const std::string kind = text_of(document.root->find("kind"));
-        if (kind != "List" && kind != "PodList") {
+        const auto element = element_kind(kind);
+        if (!element) {
             add(document.line, read_one(*document.root, ""), "");
             continue;
         }
@@ -166,7 +179,7 @@ std::vector<Decoded> decode_manifests(std::string_view bytes, const std::string&
             }
             for (std::size_t i = 0; i < child.children.size(); ++i) {
                 Node& item = child.children[i];
-                add(item.line, read_one(item, kind == "PodList" ? "Pod" : ""), "items[" + std::to_string(i) + "]");
+                add(item.line, read_one(item, *element), "items[" + std::to_string(i) + "]");
             }
         }
     }

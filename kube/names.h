@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What Kubernetes lets a name look like.
 //
-// Shapes   each check returns "" when the text is fine, else Kubernetes' sentence about what is wrong, without the
-// text. Units    lengths in bytes. Owns     nothing.     Threads  any.     Errors  none. Source   kubernetes
-// apimachinery pkg/util/validation/validation.go; pkg/apis/core/validation/validation.go.
+// Shapes   each check returns "" when the text is fine, else what is wrong with it, without the text.
+// Units    lengths in bytes.
+// Owns     nothing.     Threads  any.     Errors  none.
+// Source   kubernetes apimachinery pkg/util/validation/validation.go, pkg/apis/core/validation/validation.go.
 #pragma once
 
 #include <string>

@@ -170,6 +170,7 @@ TEST(DecodeManifests, AcceptsWhatTheApiAccepts) {
                                      "c, image: {reference: y}}]")},
         {"a status full of anything", pod("status: {whatever: [1, {2: 3}]}")},
         {"no pods", "apiVersion: v1\nkind: PodList\nitems: []"},
+        {"a list of one kind", "apiVersion: v1\nkind: ConfigMapList\nitems: [{metadata: {name: c}}]"},
         {"empty config map", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}"},
     };
     for (const Case& c : cases) {
@@ -397,6 +398,8 @@ TEST(DecodeManifests, RefusesOtherKindsAndVersions) {
         {"a list", "- a\n- b\n", "line 1: expected a mapping, found a list"},
         {"items that are no list", "apiVersion: v1\nkind: List\nitems: {}",
          "line 3: items: expected a list, found a mapping"},
+        {"a list within a list", "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: List}]",
+         "items[0]: line 3: kind: List: a list within a list is not read"},
         {"an item that is no object", "apiVersion: v1\nkind: List\nitems: [5]",
          "items[0]: line 3: expected a mapping, found an integer"},
     };
