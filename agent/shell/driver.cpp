@@ -23,8 +23,11 @@ Result<> Driver::start(Task on_settled, std::function<void(const Error&)> on_lis
             tell([](Core& core, Now now) { core.on_timer(now); });
         }));
     manifests_watch_ = TRY(parts_.loop.watch_readable(parts_.manifests.fd(), [this] {
-        if (parts_.manifests.drain())
-            list_manifests();
+        if (!parts_.manifests.drain())
+            return;
+        const Now now = parts_.clock();
+        look_at_manifests(kube::Look::Touched, now);
+        carry_out_pending(now);
     }));
     return {};
 }
@@ -88,7 +91,7 @@ void Driver::on_alarm() {
     while (const std::optional<Chore> chore = chores_.pop_due(now.boot)) {
         switch (*chore) {
             case Chore::Resync:
-                pending_.emplace_back(ListManifests{});
+                look_at_manifests(kube::Look::Everything, now);
                 break;
             case Chore::Watchdog:
                 watchdog_->feed();
@@ -121,11 +124,9 @@ void Driver::watch_over(Watchdog watchdog) {
 }
 
 void Driver::list_manifests() {
-    const bool waits = std::ranges::any_of(
-        pending_, [](const Command& command) { return std::holds_alternative<ListManifests>(command); });
-    if (!waits)
-        pending_.emplace_back(ListManifests{});
-    carry_out_pending(parts_.clock());
+    const Now now = parts_.clock();
+    look_at_manifests(kube::Look::Everything, now);
+    carry_out_pending(now);
 }
 
 void Driver::on_root_ca(const std::string& pem) {
@@ -154,13 +155,19 @@ Status Driver::status() const {
     return parts_.core->status(parts_.clock());
 }
 
-void Driver::carry_out(ListManifests&&, Now now) {
-    Result<kube::Listing> listing = parts_.manifests.list();
+void Driver::look_at_manifests(kube::Look look, Now now) {
+    Result<kube::Listing> listing = parts_.manifests.list(look);
     if (!listing && on_listing_failed_)
         on_listing_failed_(listing.error());
     const Duration untrusted = std::min<Duration>(parts_.resync, kUntrustedResync);
-    chores_.set(Chore::Resync, now.boot + (parts_.manifests.inotify_trusted() ? parts_.resync : untrusted));
+    const bool trusted = parts_.manifests.inotify_trusted();
+    if (look == kube::Look::Everything || !trusted || !chores_.deadline(Chore::Resync))
+        chores_.set(Chore::Resync, now.boot + (trusted ? parts_.resync : untrusted));
     parts_.core->on_listed(now, std::move(listing));
+}
+
+void Driver::carry_out(ListManifests&&, Now now) {
+    look_at_manifests(kube::Look::Everything, now);
 }
 
 // In the pool, because it waits for the disk; one at a time, because the file has an order.

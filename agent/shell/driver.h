@@ -82,6 +82,7 @@ private:
     template <class Event>
     void tell(Event event);
     void carry_out_pending(Now now);
+    void look_at_manifests(kube::Look look, Now now);
     void settle_up(Now now);
     void arm(Now now);
     void on_alarm();
