@@ -3,7 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <map>
+#include <initializer_list>
 
 #include "base/did_you_mean.h"
 #include "cli/text.h"
@@ -29,6 +29,9 @@ struct Grammar {
     StatusOptions status;
     WaitOptions wait;
     InspectOptions inspect;
+    // As given; chosen() reads them, because its messages are better than CLI11's.
+    std::string status_format = "table";
+    std::string inspect_format = "table";
     std::string wait_timeout = "60s";
     CLI::App* agent_app = nullptr;
     CLI::App* once_app = nullptr;
@@ -40,13 +43,15 @@ struct Grammar {
 
     Grammar();
     [[nodiscard]] std::variant<Invocation, Outcome> chosen();
+    [[nodiscard]] std::optional<Outcome> read_values();
 };
 
 // Extra words are let through and complained about by refuse_extras(), which knows better words than CLI11.
 CLI::App* add_verb(CLI::App& parent, const char* name, const char* what, const char* examples) {
     CLI::App* app = parent.add_subcommand(name, what);
+    app->group("Verbs");
     app->allow_extras();
-    app->footer(std::string("\nExamples:\n") + examples);
+    app->footer(std::string("Examples:\n") + examples);
     return app;
 }
 
@@ -61,8 +66,12 @@ Grammar::Grammar() {
     top.allow_extras();
     top.set_help_flag("-h,--help", "Print this help");
     top.set_version_flag("--version", kVersion, "Print the version");
+    top.get_formatter()->label("SUBCOMMAND", "VERB");
+    top.get_formatter()->label("Positionals", "Arguments");
+    top.get_formatter()->label("TEXT", "");
+    top.get_formatter()->label("REQUIRED", "");
     top.footer(
-        "\nExamples:\n"
+        "Examples:\n"
         "  tokenlet validate /etc/tokenlet/agent.yaml /etc/tokenlet/manifests\n"
         "  tokenlet agent\n"
         "  tokenlet status\n"
@@ -90,10 +99,9 @@ Grammar::Grammar() {
                           "  tokenlet status -o json | jq .pods[].ready\n"
                           "  tokenlet status --socket /run/tokenlet/tokenlet.sock");
     status_app->add_option("POD", status.pod, "Only this Pod: NAMESPACE/NAME, or NAME in any namespace");
-    status_app->add_option("-o,--output", status.format, "table, wide or json (default: table)")
+    status_app->add_option("-o,--output", status_format, "table, wide or json")
         ->type_name("FORMAT")
-        ->transform(CLI::Transformer(std::map<std::string, StatusFormat>{
-            {"table", StatusFormat::Table}, {"wide", StatusFormat::Wide}, {"json", StatusFormat::Json}}));
+        ->capture_default_str();
     add_where(status_app, status.where);
 
     wait_app = add_verb(top, "wait", "Wait until a Pod's volumes are ready",
@@ -110,10 +118,7 @@ Grammar::Grammar() {
                            "  tokenlet token inspect -o json token\n"
                            "  kubectl create token frontend | tokenlet token inspect -");
     inspect_app->add_option("FILE", inspect.file, "The file that holds the token, or - for stdin")->required();
-    inspect_app->add_option("-o,--output", inspect.format, "table or json (default: table)")
-        ->type_name("FORMAT")
-        ->transform(CLI::Transformer(
-            std::map<std::string, InspectFormat>{{"table", InspectFormat::Table}, {"json", InspectFormat::Json}}));
+    inspect_app->add_option("-o,--output", inspect_format, "table or json")->type_name("FORMAT")->capture_default_str();
 }
 
 // "tokenlet status", for messages.
@@ -169,15 +174,53 @@ std::optional<Outcome> refuse_extras(CLI::App* top) {
     return std::nullopt;
 }
 
-std::variant<Invocation, Outcome> Grammar::chosen() {
-    if (std::optional<Outcome> refused = refuse_extras(&top))
-        return std::move(*refused);
+template <class Format>
+struct FormatName {
+    std::string_view name;
+    Format format;
+};
+
+// The refusal, when the name is none of these.
+template <class Format>
+std::optional<Outcome> read_format(const CLI::App* app, const std::string& name,
+                                   std::initializer_list<FormatName<Format>> known, Format& format) {
+    std::vector<std::string_view> names;
+    std::string list;
+    for (const FormatName<Format>& candidate : known) {
+        if (candidate.name == name) {
+            format = candidate.format;
+            return std::nullopt;
+        }
+        names.push_back(candidate.name);
+        list.append(list.empty() ? "" : ", ").append(candidate.name);
+    }
+    return usage_error(app, "--output: '" + name + "' is not one of " + list + did_you_mean(name, names));
+}
+
+std::optional<Outcome> Grammar::read_values() {
+    if (status_app->parsed())
+        return read_format<StatusFormat>(
+            status_app, status_format,
+            {{"table", StatusFormat::Table}, {"wide", StatusFormat::Wide}, {"json", StatusFormat::Json}},
+            status.format);
+    if (inspect_app->parsed())
+        return read_format<InspectFormat>(inspect_app, inspect_format,
+                                          {{"table", InspectFormat::Table}, {"json", InspectFormat::Json}},
+                                          inspect.format);
     if (wait_app->parsed()) {
         const Result<Duration> timeout = kube::parse_duration(wait_timeout);
         if (!timeout || *timeout < Duration::zero() || *timeout > std::chrono::hours(24 * 365))
             return usage_error(wait_app, "--timeout: '" + wait_timeout + "' is no duration such as 90s or 5m");
         wait.timeout = std::chrono::ceil<std::chrono::seconds>(*timeout);
     }
+    return std::nullopt;
+}
+
+std::variant<Invocation, Outcome> Grammar::chosen() {
+    if (std::optional<Outcome> refused = refuse_extras(&top))
+        return std::move(*refused);
+    if (std::optional<Outcome> refused = read_values())
+        return std::move(*refused);
     const Verb verbs[] = {{agent_app, agent},   {once_app, once}, {validate_app, validate},
                           {status_app, status}, {wait_app, wait}, {inspect_app, inspect}};
     for (const Verb& verb : verbs) {
@@ -209,9 +252,13 @@ std::variant<Invocation, Outcome> parse_command_line(std::vector<std::string> ar
     try {
         grammar.top.parse(std::move(arguments));
     } catch (const CLI::CallForHelp&) {
-        return Outcome{.out = innermost(&grammar.top)->help()};
+        const CLI::App* app = innermost(&grammar.top);
+        return Outcome{.out = app->help(app->get_parent() == nullptr ? "" : full_name(app->get_parent()))};
     } catch (const CLI::CallForVersion&) {
         return Outcome{.out = kVersion};
+    } catch (const CLI::ArgumentMismatch& error) {
+        const std::string what = error.what();
+        return usage_error(innermost(&grammar.top), what.substr(0, what.find(':')) + " needs a value");
     } catch (const CLI::ParseError& error) {
         // A misspelt option often makes another one missing: what was misspelt is the better message.
         if (std::optional<Outcome> refused = refuse_extras(&grammar.top))
