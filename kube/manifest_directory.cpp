@@ -181,10 +181,10 @@ private:
         Known& known = at->second;
         if (found && known.stamp == stamp_of(status))
             return;
-        if (leads_out(name))
-            owner_.outside_links_.insert(name);
+        if (changes_unseen(name))
+            owner_.unseen_.insert(name);
         else
-            owner_.outside_links_.erase(name);
+            owner_.unseen_.erase(name);
         Result<Content> content = found ? read(name, status) : missing(name, why_not);
         if (content)
             adopt(name, known, std::move(*content));
@@ -245,16 +245,18 @@ private:
         return content;
     }
 
-    // A link to where nothing is watched. `..data/web.yaml` is watched by its link, "web.yaml" by its own name.
-    [[nodiscard]] bool leads_out(const std::string& name) const {
+    // Whether its content can change without an event that names it: a link, or one of several hard links. Not the
+    // links of a ConfigMap mount, which change all together when `..data` is swapped.
+    [[nodiscard]] bool changes_unseen(const std::string& name) const {
+        struct stat status{};
+        if (::fstatat(directory_.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0)
+            return false;
+        if (!S_ISLNK(status.st_mode))
+            return S_ISREG(status.st_mode) && status.st_nlink > 1;
         char text[PATH_MAX];
         const ssize_t size = ::readlinkat(directory_.get(), name.c_str(), text, sizeof text);
-        if (size < 0)
-            return false;
-        std::string_view target(text, static_cast<std::size_t>(size));
-        if (target.starts_with(kDataPrefix))
-            target.remove_prefix(kDataPrefix.size());
-        return target.contains('/');
+        const std::string_view target(text, size < 0 ? 0 : static_cast<std::size_t>(size));
+        return !target.starts_with(kDataPrefix) || target.substr(kDataPrefix.size()).contains('/');
     }
 
     // A link's whole way is walked, so that what is opened is what was checked.
@@ -365,13 +367,13 @@ Result<Listing> ManifestDirectory::list(Look look) {
     settled_ = listing && listing->complete;
     listed_ = listed_ || settled_;
     watch_.catch_up();
-    trusted_ = watch_.is_watched() && is_local_file_system(trail.end) && outside_links_.empty();
+    trusted_ = watch_.is_watched() && is_local_file_system(trail.end) && unseen_.empty();
     return listing;
 }
 
 void ManifestDirectory::forget(const std::string& name) {
     known_.erase(name);
-    outside_links_.erase(name);
+    unseen_.erase(name);
 }
 
 Result<Listing> ManifestDirectory::list(PathTrail& trail, std::optional<Names> touched) {
@@ -388,7 +390,7 @@ Result<Listing> ManifestDirectory::list(PathTrail& trail, std::optional<Names> t
     const bool is_directory = S_ISDIR(end.st_mode);
     if (!listed_) {
         known_.clear();
-        outside_links_.clear();
+        unseen_.clear();
     }
     Round round = is_directory ? Round(*this, trail.end, path_) : Round(*this, trail.parent, trail.parent_path);
     Listing listing;

@@ -79,8 +79,8 @@ public:
     [[nodiscard]] bool drain() { return watch_.drain(); }
     [[nodiscard]] Result<Listing> list(Look look = Look::Everything);
 
-    // Whether fd() tells of every change: not on network and FUSE file systems, not where a file is a link that leads
-    // out of the directory, not when the kernel gave no watch. As of the last list().
+    // Whether fd() tells of every change: not on network and FUSE file systems, not where a file is a link (but for those
+    // through `..data`) or has other hard links, not when the kernel gave no watch. As of the last list().
     [[nodiscard]] bool inotify_trusted() const noexcept { return trusted_; }
 
 private:
@@ -115,7 +115,7 @@ private:
     bool listed_ = false;   // a complete listing was made
     bool settled_ = false;  // and so was the last one
     std::map<std::string, Known> known_;
-    std::set<std::string> outside_links_;  // those of the known that lead to where changes are not seen
+    std::set<std::string> unseen_;  // those of the known that can change without an event that names them
 };
 
 }  // namespace tokenlet::kube

@@ -135,8 +135,8 @@ bool is_read_only_mount(const std::string& path) {
 
 std::string describe(const PathStep& step) {
     char text[64];
-    std::snprintf(text, sizeof text, ": mode %04o, owner %u", step.status.st_mode & 07777U, step.status.st_uid);
-    return step.path + text;
+    std::snprintf(text, sizeof text, "mode %04o, owner %u", step.status.st_mode & 07777U, step.status.st_uid);
+    return text;
 }
 
 }  // namespace
@@ -156,7 +156,7 @@ Result<> check_strict_modes(const PathTrail& trail, uid_t agent_uid) {
         // What others put into a sticky directory is theirs, which the next step shows.
         if (is_parent && S_ISDIR(step.status.st_mode) && (step.status.st_mode & S_ISVTX) != 0)
             step.status.st_mode &= ~mode_t{S_IWGRP | S_IWOTH};
-        TRY(check_strict_modes(step, agent_uid));
+        TRY(check_strict_modes(step, agent_uid), step.path);
     }
     return {};
 }

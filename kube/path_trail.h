@@ -43,6 +43,7 @@ struct PathTrail {
 // Whether each step belongs to root or the agent's user and may be written to by nobody else; Denied, naming the first
 // that is not so, its mode and owner, and the command that mends it.
 [[nodiscard]] Result<> check_strict_modes(const PathTrail& trail, uid_t agent_uid);
+// One step alone; the message leaves its path to the caller.
 [[nodiscard]] Result<> check_strict_modes(const PathStep& step, uid_t agent_uid);
 
 }  // namespace tokenlet::kube

@@ -249,7 +249,7 @@ TEST_P(ManifestDirectoryTest, ASwappedDataLinkIsSeenAsOneChange) {
     EXPECT_FALSE(watched_.is_readable());
 }
 
-TEST_P(ManifestDirectoryTest, TrustsNoWatchWhereALinkLeadsOut) {
+TEST_P(ManifestDirectoryTest, TrustsNoWatchWhereAFileIsALink) {
     write_file(files_.top() + "/web", pod_text("web", "one"));
     ASSERT_EQ(::symlink("../web", (files_ / "web").c_str()), 0);
     watched_.settle();
@@ -306,6 +306,72 @@ TEST_P(ManifestDirectoryTest, MoreFilesThanTheLimitAreReadNotAtAll) {
     EXPECT_THAT(limited.problems(), HasSubstr("more than 2 files, none is read"));
     EXPECT_EQ(limited.set.pods().size(), 2U);
     EXPECT_THAT(limited.set.absent(), IsEmpty());
+}
+
+// What events tell adds up to what a fresh look sees, whatever is done in whatever order.
+TEST_P(ManifestDirectoryTest, TouchedFilesAddUpToEverything) {
+    for (const unsigned seed : {1U, 2U, 3U}) {
+        SCOPED_TRACE(seed);
+        // Truncating by path is a write that nobody closes.
+        Watched watched(files_.path(), {.agent_uid = ::geteuid(), .writer_patience = {}});
+        std::minstd_rand random(seed);
+        const auto pick = [&](unsigned count) { return static_cast<unsigned>(random() % count); };
+        const std::string names[] = {"a", "b", "c.yaml", "d.bak", ".e", "..data"};
+        const auto name = [&] { return files_ / names[pick(std::size(names))]; };
+        int made = 0;
+        for (int step = 0; step < 300; ++step) {
+            const std::string path = name();
+            const std::string other = name();
+            switch (pick(9)) {
+                case 0:
+                    ::unlink(path.c_str());
+                    break;
+                case 1:
+                    ::rename(path.c_str(), other.c_str());
+                    break;
+                case 2:
+                    ::link(path.c_str(), other.c_str());
+                    break;
+                case 3:
+                    ::symlink(other.substr(other.rfind('/') + 1).c_str(), path.c_str());
+                    break;
+                case 4:
+                    ::truncate(path.c_str(), pick(80));
+                    break;
+                case 5:
+                    ::mkdir(path.c_str(), 0755);
+                    break;
+                case 6:
+                    ::rmdir(path.c_str());
+                    break;
+                case 7:
+                    ::chmod(path.c_str(), pick(2) == 0 ? 0644 : 0666);
+                    break;
+                default:
+                    if (const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+                        file) {
+                        const std::string text = pod_text("pod-" + std::to_string(++made));
+                        must(::write(file.get(), text.data(), text.size()) > 0, "write");
+                    }
+            }
+            if (pick(3) != 0)
+                continue;
+            while (watched.is_readable())
+                watched.look();
+            if (!watched.directory.inotify_trusted())
+                watched.resync();
+            for (const Identity& identity : watched.set.absent())
+                watched.set.forget(identity);
+            // As last good versions stay, only what a fresh look finds can be asked for.
+            Watched fresh(files_.path());
+            fresh.settle();
+            for (const Pod* pod : fresh.set.pods())
+                EXPECT_NE(watched.set.pod(pod->meta.key()), nullptr) << "step " << step << " " << pod->meta.name;
+            EXPECT_EQ(watched.set.problems().size(), fresh.set.problems().size()) << "step " << step << "\n"
+                                                                                  << watched.problems() << "fresh:\n"
+                                                                                  << fresh.problems();
+        }
+    }
 }
 
 // The directory itself.
