@@ -133,10 +133,12 @@ private:
             else if (!source.optional)
                 return fail(Errc::NotFound, place + quoted(": key ", file.key) + " not found");
         }
-        if (source.files.empty())
-            for (const auto& [key, value] : values_of(**object))
-                add(files, TRY(clean_path(key), place), value,
-                    object_access(plan_.readership, plan_.ownership, volume_.default_mode));
+        if (!source.files.empty())
+            return files;
+        for (const auto& [key, value] : values_of(**object)) {
+            std::string path = TRY(clean_path(key), place);
+            add(files, std::move(path), value, object_access(plan_.readership, plan_.ownership, volume_.default_mode));
+        }
         return files;
     }
 

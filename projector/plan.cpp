@@ -90,7 +90,8 @@ struct SourceCompiler {
     Result<Source> operator()(std::monostate) const { return std::monostate(); }
 
     Result<Source> operator()(const kube::ServiceAccountTokenProjection& token) const {
-        return TokenSource{TRY(clean_path(token.path)), token.audience, token.expiration_seconds};
+        std::string path = TRY(clean_path(token.path));
+        return TokenSource{std::move(path), token.audience, token.expiration_seconds};
     }
 
     Result<Source> operator()(const kube::ConfigMapProjection& source) const {
@@ -102,7 +103,8 @@ struct SourceCompiler {
     }
 
     Result<Source> operator()(const kube::ClusterTrustBundleProjection& source) const {
-        return BundleSource{TRY(clean_path(source.path)), selection_of(source), source.optional};
+        std::string path = TRY(clean_path(source.path));
+        return BundleSource{std::move(path), selection_of(source), source.optional};
     }
 
     Result<Source> operator()(const kube::DownwardApiProjection& source) const {
@@ -160,15 +162,16 @@ VolumePlan compile_volume(const kube::Pod& pod, const Host& host, const kube::Vo
 }  // namespace
 
 Result<Plan> compile(const kube::Pod& pod, const Host& host) {
+    Readership who = TRY(readership(pod));
+    Directories direct = TRY(direct_paths(pod), "metadata.annotations['tokenlet.dev/path']");
     Plan plan{.ns = pod.meta.ns,
               .name = pod.meta.name,
               .uid = pod.meta.uid,
               .service_account = pod.service_account_name,
-              .readership = TRY(readership(pod)),
+              .readership = std::move(who),
               .ownership = host.ownership,
               .volumes = {},
               .unmounted = {}};
-    Directories direct = TRY(direct_paths(pod), "metadata.annotations['tokenlet.dev/path']");
     const std::set<std::string_view> mounted = mounted_volumes(pod);
     for (const kube::Volume& volume : pod.volumes) {
         if (!is_projecting(volume))
