@@ -87,9 +87,21 @@ struct Authority::State {
         return {};
     }
 
+    // What a token in circulation asks to be remembered. It may reach the disk late, but a full one must not stop the
+    // tokens of everything that runs here: what failed is seen by is_saved(), tried again by tick(), and said there.
+    void remember(WallTime now, WallTime expires) {
+        (void)keys->reserve_until(place(), expires);
+        (void)clock.note(data_dir, now);
+        if (!keys->is_saved() || !clock.is_saved())
+            save_at = now;
+    }
+
     [[nodiscard]] Result<> do_what_is_due(WallTime now) {
         registry.remove_expired_pods(now);
         TRY(save());
+        TRY(keys->save(place()));
+        TRY(clock.save(data_dir));
+        save_at.reset();
         if (const std::optional<WallTime> due = keys->next_step(); due && *due <= now) {
             TRY(clock.require_not_behind(now), "signing keys");
             TRY(keys->step(place(), now));
@@ -131,13 +143,12 @@ Result<Authority> Authority::open(AuthorityConfiguration config, WallTime now, E
 
 Result<kube::IssuedToken> Authority::issue(const kube::TokenRequest& request, WallTime now) {
     State& state = *state_;
-    TRY(state.clock.check(state.data_dir, now));
+    TRY(state.clock.require_not_behind(now));
     Grant granted = TRY(grant(request, state.config, state.registry, now),
                         "token for " + request.ns + "/" + request.service_account);
     if (state.registry.urgency() == Urgency::Before)
         TRY(state.save());
-    const std::chrono::seconds expires(granted.claims.expires_at_seconds);
-    TRY(state.keys->reserve_until(state.place(), WallTime(expires)));
+    state.remember(now, WallTime(std::chrono::seconds(granted.claims.expires_at_seconds)));
     granted.claims.jti = TRY(random_uuid(state.entropy));
     return kube::IssuedToken{.token = TRY(sign(state.keys->signer(), granted.claims)),
                              .expiration_timestamp = granted.expiration_timestamp,
@@ -228,6 +239,7 @@ Result<> Authority::tick(WallTime now) {
 
 Result<> Authority::close(WallTime now) {
     TRY(state_->save());
+    TRY(state_->keys->save(state_->place()));
     return state_->clock.persist(state_->data_dir, now);
 }
 

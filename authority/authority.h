@@ -10,7 +10,8 @@
 // Errors   as token_rules.h for requests; Unavailable while the wall clock is behind; Io and Denied for the data directory.
 //
 // Durability: what a token names (the account's and the node's uid, the key) is on disk before the token exists. Pods are
-// written behind, within a second: after a crash the agent registers them again with the same uids.
+// written behind, within a second: after a crash the agent registers them again with the same uids. On a full disk tokens of
+// what is known go on being signed; tick() says what could not be saved, and tries again.
 #pragma once
 
 #include <memory>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "authority/clock_guard.h"
 
+#include <algorithm>
 #include <ctime>
 #include <iomanip>
 #include <sstream>
@@ -31,33 +32,34 @@ Result<ClockGuard> ClockGuard::load(const UniqueFd& dir, std::string directory) 
         return guard;
     if (!content)
         return std::unexpected(content.error());
-    guard.persisted_ = TRY(parse_time(*content), kFile);
+    guard.latest_ = guard.written_ = TRY(parse_time(*content), kFile);
     return guard;
 }
 
 Result<> ClockGuard::require_not_behind(WallTime now) const {
-    if (now >= persisted_)
+    if (now >= latest_)
         return {};
-    return fail(Errc::Unavailable, "the wall clock says " + rfc3339(now) + ", " + go_duration(persisted_ - now) +
-                                       " before a time it has already shown (" + rfc3339(persisted_) +
+    return fail(Errc::Unavailable, "the wall clock says " + rfc3339(now) + ", " + go_duration(latest_ - now) +
+                                       " before a time it has already shown (" + rfc3339(latest_) +
                                        "): no token is signed until it has caught up; set the clock, or, if it was "
                                        "wrong then, stop tokenlet and remove " +
                                        directory_ + "/" + kFile);
 }
 
-Result<> ClockGuard::check(const UniqueFd& dir, WallTime now) {
-    TRY(require_not_behind(now));
-    if (now - persisted_ < kClockPersistInterval)
-        return {};
-    return persist(dir, now);
+Result<> ClockGuard::note(const UniqueFd& dir, WallTime now) {
+    return now - latest_ < kClockPersistInterval ? Result<>() : persist(dir, now);
 }
 
 Result<> ClockGuard::persist(const UniqueFd& dir, WallTime now) {
-    const WallTime whole = std::chrono::floor<std::chrono::seconds>(now);
-    if (whole <= persisted_)
+    latest_ = std::max<WallTime>(latest_, std::chrono::floor<std::chrono::seconds>(now));
+    return save(dir);
+}
+
+Result<> ClockGuard::save(const UniqueFd& dir) {
+    if (is_saved())
         return {};
-    TRY(write_file(dir, kFile, rfc3339(whole) + "\n", 0600), directory_);
-    persisted_ = whole;
+    TRY(write_file(dir, kFile, rfc3339(latest_) + "\n", 0600), directory_);
+    written_ = latest_;
     return {};
 }
 

@@ -206,17 +206,24 @@ Result<> KeyRing::adopt(const Place& place, std::vector<KeyRecord> records) {
     TRY(publish_discovery(place.data_dir, place.config.issuer, records));
     TRY(place.store.save_keys(records));
     records_ = std::move(records);
+    is_saved_ = true;
     return {};
 }
 
 Result<> KeyRing::reserve_until(const Place& place, WallTime expires) {
-    KeyRecord* signer = find(records_, signer_->kid());
-    if (signer->signed_until && expires <= *signer->signed_until)
+    KeyRecord* record = find(records_, signer_->kid());
+    if (record->signed_until && expires <= *record->signed_until)
         return {};
-    std::vector<KeyRecord> records = records_;
-    find(records, signer_->kid())->signed_until = whole_seconds(expires) + kReserve;
-    TRY(place.store.save_keys(records), "signing key " + signer_->kid());
-    records_ = std::move(records);
+    record->signed_until = whole_seconds(expires) + kReserve;
+    is_saved_ = false;
+    return save(place);
+}
+
+Result<> KeyRing::save(const Place& place) {
+    if (is_saved_)
+        return {};
+    TRY(place.store.save_keys(records_), "signing keys");
+    is_saved_ = true;
     return {};
 }
 

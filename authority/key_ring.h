@@ -45,8 +45,11 @@ public:
     [[nodiscard]] Result<> step(const Place& place, WallTime now);
     [[nodiscard]] std::optional<WallTime> next_step() const { return next_step_; }
 
-    // Writes down, an hour ahead at a time, that the signer's tokens live until `expires`. Call before sign().
+    // Remembers and writes down, an hour ahead at a time, that the signer's tokens live until `expires`. When it cannot be
+    // written, save() tries again.
     [[nodiscard]] Result<> reserve_until(const Place& place, WallTime expires);
+    [[nodiscard]] Result<> save(const Place& place);
+    [[nodiscard]] bool is_saved() const { return is_saved_; }
     [[nodiscard]] const SigningKey& signer() const { return *signer_; }
 
     [[nodiscard]] const std::vector<KeyRecord>& records() const { return records_; }
@@ -65,6 +68,7 @@ private:
     std::map<std::string, SigningKey, std::less<>> keys_;  // by kid: those with a private half
     const SigningKey* signer_ = nullptr;
     std::optional<WallTime> next_step_;
+    bool is_saved_ = true;
 };
 
 }  // namespace tokenlet::authority

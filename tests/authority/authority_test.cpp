@@ -283,17 +283,28 @@ TEST_F(AuthorityDataDir, AFullDiskIsSaidAndTheRetryWorks) {
     const auto handler = ::signal(SIGXFSZ, SIG_IGN);
     ::setrlimit(RLIMIT_FSIZE, &tiny);
     const Result<> ticked = authority.tick(kNow + 1s);
-    const Result<kube::IssuedToken> issued = authority.issue(request(), kNow + 1s);
+    const Result<kube::IssuedToken> issued = authority.issue(request(), kNow + 30h);
+    const Result<std::string> account = authority.put_service_account({"shop", "new"}, "", kNow + 30h);
+    kube::TokenRequest unknown = request();
+    unknown.service_account = "new";
+    unknown.bound_object_ref.reset();
+    const Result<kube::IssuedToken> unsaved = authority.issue(unknown, kNow + 30h);
     ::setrlimit(RLIMIT_FSIZE, &before);
     ::signal(SIGXFSZ, handler);
 
     ASSERT_FALSE(ticked);
     EXPECT_EQ(ticked.error().code, Errc::Io);
     EXPECT_TRUE(ticked.error().what.starts_with(config.data_dir + "/authority.db: ")) << ticked.error().what;
-    EXPECT_TRUE(issued) << "tokens of what is known need no disk";
     EXPECT_EQ(authority.next_deadline(), kNow + 11s);
-    ASSERT_TRUE(authority.tick(kNow + 11s));
-    EXPECT_GT(authority.next_deadline(), kNow + 1h);
+    EXPECT_TRUE(issued) << "tokens of what is known need no disk, for days";
+    ASSERT_TRUE(account);
+    ASSERT_FALSE(unsaved) << "a uid that may be another one tomorrow is named in no token";
+    EXPECT_EQ(unsaved.error().code, Errc::Io);
+
+    ASSERT_TRUE(authority.tick(kNow + 30h));
+    EXPECT_GT(authority.next_deadline(), kNow + 40h);
+    EXPECT_TRUE(authority.issue(unknown, kNow + 30h));
+    EXPECT_EQ(scratch.read("authority/clock"), "2027-01-16T14:00:00Z\n");
 }
 
 }  // namespace
