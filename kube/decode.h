@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Manifests: text in, validated objects out.
 //
-// Shapes   decode_manifests(bytes, file) -> one Decoded for each object, in the order of the file. List, PodList and the
-//          like give one for each item. Pod, ServiceAccount, ConfigMap, Secret and ClusterTrustBundle are read; another
-//          kind is an error on itself.
+// Shapes   decode_manifests(bytes, file) -> one Decoded for each object, in the order of the file. List, PodList and
+//          the like give one for each item. Pod, ServiceAccount, ConfigMap, Secret and ClusterTrustBundle are read;
+//          another kind is an error on itself.
 // Units    as in kube/objects.h, with the API's defaults applied.
 // Owns     nothing.     Threads  any.
-// Errors   Invalid: "document 2: line 14: spec.volumes[0].projected.sources[1].serviceAccountToken.expirationSeconds: 300
-//          is below 600". The document's number stands there when the file has several; the file's name is the caller's
-//          to add. A broken object never hurts another one. Secret data is not quoted.
+// Errors   Invalid: "document 2: line 14: spec.volumes[0].projected.sources[1].serviceAccountToken.expirationSeconds:
+//          300 is below 600". The document's number stands there when the file has several; the file's name is the
+//          caller's to add. A broken object never hurts another one. Secret data is not quoted.
 // Source   kubernetes pkg/apis/core/validation/validation.go, for what a projected volume may say.
-// Differs  a field that Kubernetes does not have is refused, with the name that was probably meant; Kubernetes drops it.
-//          What Kubernetes has and tokenlet has no use for (images, probes, affinity, status) passes unread.
+// Differs  a field that Kubernetes does not have is refused, with the name that was probably meant; Kubernetes drops
+//          it. What Kubernetes has and tokenlet has no use for (images, probes, affinity, status) passes unread.
 #pragma once
 
 #include <optional>

@@ -37,8 +37,8 @@ void check_annotations(Fields& meta, const StringMap& annotations) {
         fields.fail("must have at most " + std::to_string(kMaxAnnotationBytes) + " bytes");
 }
 
-// Names of bundles that belong to a signer carry its name in front: "example.com:issuer:name". read_cluster_trust_bundle()
-// looks at the front.
+// Names of bundles that belong to a signer carry its name in front: "example.com:issuer:name". It is looked at in
+// read_cluster_trust_bundle().
 std::string check_trust_bundle_name(std::string_view name) {
     return check_dns1123_subdomain(name.substr(name.rfind(':') + 1));
 }

@@ -12,7 +12,8 @@
 namespace tokenlet::kube {
 namespace {
 
-// Paths of one volume. Those of tokens are not among them: Kubernetes lets a token and another file meet, the later wins.
+// Paths of one volume. Those of tokens are not among them: Kubernetes lets a token and another file meet; the later
+// wins.
 using Paths = std::set<std::string>;
 
 std::string read_path(Fields& fields, Paths* paths) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // YAML and JSON text as a tree of plain nodes that know their lines.
 //
-// Shapes   Documents(bytes), parse_documents(bytes): each document of the file, in order; those without content are left
-//          out. A document that starts as a JSON object does is JSON; everything else is YAML.
+// Shapes   Documents(bytes), parse_documents(bytes): each document of the file, in order; those without content are
+//          left out. A document that starts as a JSON object does is JSON; everything else is YAML.
 // Units    lines count from 1, within the file.
 // Owns     its text. Nodes are values; an alias becomes a copy of what it names.
 // Threads  any.

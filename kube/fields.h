@@ -13,7 +13,8 @@
 //
 // Shapes   Fields reads one mapping; asking for a field makes its name known. What is absent, null or of a wrong type
 //          reads as nothing, so that reading goes on and one run finds every problem.
-// Owns     nothing: node, keys and problems must outlive it. Not movable: the fields below it point at it for their path.
+// Owns     nothing: node, keys and problems must outlive it. Not movable: the fields below it point at it for their
+//          path.
 // Threads  any, one at a time.
 // Errors   collected in Problems, in order of lines; result() is Invalid and holds the first few, "; " between them. At
 //          most 64 bytes of a value are quoted.

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading a token without verifying it.
 //
-// Shapes   read_jwt(token) -> what it claims. check_token(jwt, request, now) says whether it is the token that was asked
-//          for: the last look before it is published. Neither knows a key: whoever must trust a token verifies it.
+// Shapes   read_jwt(token) -> what it claims. check_token(jwt, request, now) says whether it is the token that was
+//          asked for: the last look before it is published. Neither knows a key: whoever must trust a token verifies
+//          it.
 // Units    claims are whole seconds on the issuer's wall clock.
 // Owns     names and times; not the signature.     Threads  any.
-// Errors   Invalid; the text names the claim and both values, never a part of the token. A hostile token costs the reading
-//          of kMaxTokenBytes at most.
+// Errors   Invalid; the text names the claim and both values, never a part of the token. A hostile token costs the
+//          reading of kMaxTokenBytes at most.
 // Source   kubernetes pkg/serviceaccount/claims.go, legacy.go; RFC 7515, RFC 7519.
 #pragma once
 
