@@ -216,7 +216,7 @@ void run(const char* name, const char* base, Durability durability, int rounds) 
     Plain plain(base, durability);
     compare((std::string(name) + ": rotate").c_str(), rounds, [&] { ours.rotate(); }, [&] { plain.rotate(); });
     if (durability == Durability::Memory) {
-        ::usleep(50'000);  // a witness counts once it is older than a tick
+        ::usleep(200'000);  // a witness counts once it is older than a tick
         compare((std::string(name) + ": unchanged").c_str(), rounds, [&] { ours.check(); }, [&] { plain.check(); });
     }
 }

@@ -53,14 +53,15 @@ private:
     UniqueFd fd_;
 };
 
-// Waits until a change leaves another change time than one made before: the kernel stamps in ticks.
+// Waits until a change leaves another change time than any made before. The kernel stamps with a clock that lags behind
+// by a tick, or by more on a busy machine.
 inline void next_tick() {
-    timespec first{}, now{};
-    ::clock_gettime(CLOCK_REALTIME_COARSE, &first);
+    timespec start{}, stamp{};
+    ::clock_gettime(CLOCK_REALTIME, &start);
     do {
         ::sched_yield();
-        ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    } while (now.tv_sec == first.tv_sec && now.tv_nsec == first.tv_nsec);
+        ::clock_gettime(CLOCK_REALTIME_COARSE, &stamp);
+    } while (stamp.tv_sec < start.tv_sec || (stamp.tv_sec == start.tv_sec && stamp.tv_nsec <= start.tv_nsec));
 }
 
 struct Seen {
