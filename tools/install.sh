@@ -26,7 +26,8 @@ install_packages() {
         say "sudo: installing Debian packages needs root"
         sudo -v || die "sudo refused; as root: apt-get install --no-install-recommends $missing"
     fi
-    echo "   $missing" | fold -s -w 110
+    say "missing from Debian:"
+    fold -s -w 100 <<<"$missing" | sed 's/^/   /'
     export DEBIAN_FRONTEND=noninteractive
     quietly "fetching Debian's package lists" "${as_root[@]}" apt-get update ||
         die "apt-get update failed (see above); is the network up?"
