@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The embedded token authority: an issuer of service account tokens without a cluster.
 //
-// Shapes   open() a data directory, tell it of service accounts, Pods and the node, issue(). Whatever is due later is done
-//          by tick() at next_deadline(); nothing happens by itself.
+// Shapes   open() a data directory, tell it of service accounts, Pods and the node, issue(). Whatever is due later is
+//          done by tick() at next_deadline(); nothing happens by itself.
 // Units    WallTime, passed in.
 // Owns     the data directory (one authority each, by a lock), its keys and its database.
-// Threads  one: the loop's. A token costs tens of microseconds (ES256); a commit to disk is due about once a minute, and
-//          before the first token of an account or node that was not known.
-// Errors   as token_rules.h for requests; Unavailable while the wall clock is behind; Io and Denied for the data directory.
+// Threads  one: the loop's. A token costs tens of microseconds (ES256); a commit to disk is due about once a minute,
+//          and before the first token of an account or node that was not known.
+// Errors   as token_rules.h for requests; Unavailable while the wall clock is behind; Io and Denied for the data
+//          directory.
 //
-// Durability: what a token names (the account's and the node's uid, the key) is on disk before the token exists. Pods are
-// written behind, within a second: after a crash the agent registers them again with the same uids. On a full disk tokens of
-// what is known go on being signed; tick() says what could not be saved, and tries again.
+// Durability: what a token names (the account's and the node's uid, the key) is on disk before the token exists. Pods
+// are written behind, within a second: after a crash the agent registers them again with the same uids. On a full disk
+// tokens of what is known go on being signed; tick() says what could not be saved, and tries again.
 #pragma once
 
 #include <memory>

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Refuses to sign while the wall clock is behind a time it has already shown.
 //
-// Shapes   require_not_behind(now) before every token, note(now) after it. The time is written to dataDir/clock at most once
-//          a minute and at the end.
+// Shapes   require_not_behind(now) before every token, note(now) after it. The time is written to dataDir/clock at most
+//          once a minute and at the end.
 // Units    WallTime; the file holds RFC 3339, whole seconds, so that a person can read it.
 // Owns     nothing.     Threads  one at a time.
-// Errors   Unavailable while the clock is behind, saying by how much and what to do. As durable_file.h when the time cannot be
-//          written: it is then remembered, and save() tries again. A full disk must not stop the tokens of a whole host.
+// Errors   Unavailable while the clock is behind, saying by how much and what to do. As durable_file.h when the time
+//          cannot be written: it is then remembered, and save() tries again. A full disk must not stop the tokens of a
+//          whole host.
 #pragma once
 
 #include <chrono>

@@ -4,7 +4,8 @@
 // Shapes   a value with every default filled in; read_authority_configuration() reads and validates one.
 // Units    durations in chrono types, written 10m, 2160h in the file.
 // Owns     nothing.     Threads  any.
-// Errors   in the Problems of the Fields, with line and path; what works but hardly as meant is a warning, for the caller to show.
+// Errors   in the Problems of the Fields, with line and path; what works but hardly as meant is a warning, for the
+//          caller to show.
 // Differs  from design section 8 only in what is not there yet: listen, anonymousDiscovery and legacyTokenCleanUpPeriod
 //          come with the authority's API; until then they are refused like any other field that would have no effect.
 #pragma once

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // How the rest of the world learns our public keys.
 //
-// Shapes   two JSON documents, and publish_discovery() which lays them below a directory exactly as an API server serves
-//          them: .well-known/openid-configuration and openid/v1/jwks. Any web server may publish that directory as the
-//          issuer's URL: files 0644, directories 0755, public keys only.
+// Shapes   two JSON documents, and publish_discovery() which lays them below a directory exactly as an API server
+//          serves them: .well-known/openid-configuration and openid/v1/jwks. Any web server may publish that directory
+//          as the issuer's URL: files 0644, directories 0755, public keys only.
 // Owns     nothing.     Threads  any.     Errors  as durable_file.h; the old documents then stand.
 // Source   kubernetes pkg/serviceaccount/openidmetadata.go; authority.md section 4.
 // Differs  jwks_uri is below the issuer, not at the API server's address: the directory is served as the issuer's.

@@ -4,7 +4,8 @@
 // Shapes   every name is one component below a directory descriptor; links are never followed.
 // Owns     nothing.     Threads  any.
 // Errors   NotFound where the file is absent; Denied where others than the owner may read what must be private, or the
-//          owner is a stranger; Invalid where it is no regular file or too large; Io for the disk, the old file then stands.
+//          owner is a stranger; Invalid where it is no regular file or too large; Io for the disk, the old file then
+//          stands.
 #pragma once
 
 #include <sys/types.h>

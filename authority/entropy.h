@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where random names come from.
 //
-// Shapes   an Entropy fills a buffer; random_uuid() makes a version 4 UUID of it. Keys do not come from here: OpenSSL draws
-//          them itself.
-// Owns     nothing.     Threads  any, one at a time.     Errors  Unavailable where the system has no randomness to give.
+// Shapes   an Entropy fills a buffer; random_uuid() makes a version 4 UUID of it. Keys do not come from here: OpenSSL
+//          draws them itself.
+// Owns     nothing.     Threads  any, one at a time.     Errors  Unavailable where the system has no randomness to
+//          give.
 #pragma once
 
 #include <functional>

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // The signing keys of a data directory.
 //
-// Shapes   carries out what key_schedule.h plans: makes, publishes, promotes, drops. sign() is the one thing asked often.
-// Owns     the private keys that sign or will: dataDir/keys/<kid>.pem, 0600. A retired key's private half is destroyed at
-//          once; its public half lives in the store until its last token has expired.
+// Shapes   carries out what key_schedule.h plans: makes, publishes, promotes, drops. sign() is the one thing asked
+//          often.
+// Owns     the private keys that sign or will: dataDir/keys/<kid>.pem, 0600. A retired key's private half is destroyed
+//          at once; its public half lives in the store until its last token has expired.
 // Threads  one at a time.
-// Errors   as durable_file.h and store.h; after a failed step the keys in use are unchanged and step() may be called again.
+// Errors   as durable_file.h and store.h; after a failed step the keys in use are unchanged and step() may be called
+//          again.
 //
-// Order, so that a crash anywhere is mended by the next open: a new key's file is on disk before its JWK is published, and
-// it is published before it is recorded. A key file without a record is therefore one that never signed: it becomes the
-// successor. A record that has retired needs no file.
+// Order, so that a crash anywhere is mended by the next open: a new key's file is on disk before its JWK is published,
+// and it is published before it is recorded. A key file without a record is therefore one that never signed: it becomes
+// the successor. A record that has retired needs no file.
 #pragma once
 
 #include <functional>
@@ -45,8 +47,8 @@ public:
     [[nodiscard]] Result<> step(const Place& place, WallTime now);
     [[nodiscard]] std::optional<WallTime> next_step() const { return next_step_; }
 
-    // Remembers and writes down, an hour ahead at a time, that the signer's tokens live until `expires`. When it cannot be
-    // written, save() tries again.
+    // Remembers and writes down, an hour ahead at a time, that the signer's tokens live until `expires`. When it cannot
+    // be written, save() tries again.
     [[nodiscard]] Result<> reserve_until(const Place& place, WallTime expires);
     [[nodiscard]] Result<> save(const Place& place);
     [[nodiscard]] bool is_saved() const { return is_saved_; }

@@ -9,9 +9,9 @@
 //
 //   successor ──publishBefore or more──► signer ──rotateEvery──► retired ──signed_until + leeway──► gone
 //
-// so that a verifier that cached the JWKS for publishBefore never meets a token of a key it has not seen. The very first
-// key signs at once: no verifier can hold a cached set yet. Another algorithm in the configuration is a rotation that is
-// due now. However late the clock says it is, a successor is published for publishBefore before it signs.
+// so that a verifier that cached the JWKS for publishBefore never meets a token of a key it has not seen. The very
+// first key signs at once: no verifier can hold a cached set yet. Another algorithm in the configuration is a rotation
+// that is due now. However late the clock says it is, a successor is published for publishBefore before it signs.
 #pragma once
 
 #include <optional>

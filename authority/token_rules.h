@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whether a TokenRequest is granted, and what the token then says.
 //
-// Shapes   grant(request, configuration, registry, now) -> Grant. Pure: no clock, no key, no chance. The claims lack only
-//          jti, which the signer draws.
+// Shapes   grant(request, configuration, registry, now) -> Grant. Pure: no clock, no key, no chance. The claims lack
+//          only jti, which the signer draws.
 // Units    seconds, as the API has them.
 // Owns     nothing.     Threads  any.
-// Errors   the API server's words. NotFound: account, namespace or bound object (404); Invalid: bounds (422) and objects
-//          that cannot be bound (400); Conflict: the bound object has another uid (409).
+// Errors   the API server's words. NotFound: account, namespace or bound object (404); Invalid: bounds (422) and
+//          objects that cannot be bound (400); Conflict: the bound object has another uid (409).
 // Source   kubernetes pkg/registry/core/serviceaccount/storage/token.go, TokenREST.Create; authority.md section 2.
 // Differs  the extension is off by default.
 #pragma once
