@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 
-BINARY = os.environ.get("TOKENLET", "build/dev/cli/tokenlet")
+BINARY = os.environ.get("TOKENLET", str(pathlib.Path(__file__).parents[2] / "build/dev/cli/tokenlet"))
 MEMORY = "/dev/shm"
 PATIENCE = 60.0  # seconds for something that is bound to happen, on a machine that does much else
 
@@ -78,6 +78,9 @@ class Daemon:
         self.socket = self.base / "tokenlet.sock"
         self.config = self.base / "agent.yaml"
         self.process = None
+        self.binary = BINARY
+        self.run_as = None  # a user id
+        self.environment = {}
         self.configure(**settings)
 
     def configure(self, *, max_age="24h", jitter="0s", grace="2s", removal_delay="1s"):
@@ -104,7 +107,9 @@ log: {{level: info}}
 
     def start(self):
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([BINARY, "agent", "--config", str(self.config)], stderr=log, stdout=log)
+            identity = {} if self.run_as is None else {"user": self.run_as, "group": self.run_as, "extra_groups": []}
+            self.process = subprocess.Popen([self.binary, "agent", "--config", str(self.config)], stderr=log, stdout=log,
+                                            env={**os.environ, **self.environment}, **identity)
         return self
 
     def start_and_settle(self):
