@@ -4,9 +4,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 
 #include "fsatomic/confined_dir.h"
 #include "fsatomic/list_dir.h"
@@ -36,7 +36,7 @@ Result<bool> holds(const UniqueFd& file, std::string_view bytes, const std::stri
             return fail_errno(errno, "read", path);
         const auto count = static_cast<std::size_t>(size);
         used = std::max(used, count);
-        const bool same = count <= bytes.size() && std::memcmp(buffer.data(), bytes.data(), count) == 0;
+        const bool same = bytes.starts_with(std::string_view(buffer.data(), count));
         bytes.remove_prefix(std::min(count, bytes.size()));
         if (count == 0 || !same) {
             wipe_memory(buffer.data(), used);

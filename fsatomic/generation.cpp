@@ -10,7 +10,6 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 
 #include "fsatomic/comparison.h"
 #include "fsatomic/confined_dir.h"

@@ -7,7 +7,6 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdio>
 
 #include "fsatomic/confined_dir.h"
 
