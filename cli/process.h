@@ -11,8 +11,8 @@
 
 namespace tokenlet::cli {
 
-// umask 077; no core dumps, and no other process of the same user may look into the memory (both not in sanitizer builds,
-// whose leak check needs it); as many descriptors as the hard limit gives.
+// umask 077; no core dumps, and no other process of the same user may look into the memory (both not in sanitizer
+// builds, whose leak check needs it); as many descriptors as the hard limit gives, up to 65 536.
 [[nodiscard]] Result<> harden_process();
 
 }  // namespace tokenlet::cli

@@ -28,8 +28,8 @@ struct FreeEvent {
     void operator()(event* e) const { ::event_free(e); }
 };
 
-// A thread inherits the mask it is born with: signals are for the caller's thread. This also keeps a client that hangs up
-// while it is written to from ending the process with SIGPIPE.
+// A thread inherits the mask it is born with: signals are for the caller's thread. This also keeps a client that hangs
+// up while it is written to from ending the process with SIGPIPE.
 class AllSignalsBlocked {
 public:
     AllSignalsBlocked() {

@@ -136,7 +136,7 @@ TEST_F(ProgramTest, OnceProjectsEveryVolumeAndEnds) {
     EXPECT_THAT(inspected.out, HasSubstr("system:serviceaccount:default:default"));
 }
 
-TEST_F(ProgramTest, TheAgentDumpsNoCoreHidesItsMemoryAndEndsOnSigterm) {
+TEST_F(ProgramTest, TheAgentDumpsNoCoreAndEndsOnSigterm) {
     const std::string config = write_configuration();
     write_pod();
     const pid_t pid = start({"agent", "--config", config});
