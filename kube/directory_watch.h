@@ -50,6 +50,9 @@ public:
     [[nodiscard]] bool is_watched() const noexcept { return directory_ >= 0; }
     // Written to, and not closed yet.
     [[nodiscard]] bool is_being_written(const std::string& name) const { return writing_.contains(name); }
+    // Spoken of by events since take_touched().
+    [[nodiscard]] bool is_touched(const std::string& name) const { return touched_.contains(name); }
+    void wait_for(const std::string& name) { writing_.insert(name); }
     void stop_waiting_for(const std::string& name) { writing_.erase(name); }
 
 private:

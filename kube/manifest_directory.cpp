@@ -136,6 +136,7 @@ private:
     struct Content {
         Stamp stamp;
         Bytes bytes;
+        bool has_changed = false;  // while it was read
     };
 
     Listing look_at(const Names& names) {
@@ -186,7 +187,9 @@ private:
         else
             owner_.unseen_.erase(name);
         Result<Content> content = found ? read(name, status) : missing(name, why_not);
-        if (content)
+        if (content && is_in_doubt(known, *content))
+            owner_.watch_.wait_for(name);
+        else if (content)
             adopt(name, known, std::move(*content));
         else if (content.error().code == Errc::NotFound && is_gone(name))
             is_new ? owner_.forget(name) : gone_.push_back(name);
@@ -194,9 +197,19 @@ private:
             report(name, known, std::move(content.error()));
     }
 
+    // A change shows before its event does: long before, where a file is cut down to be written anew. So a file that has
+    // become empty is waited for like one that is being written.
+    [[nodiscard]] bool is_in_doubt(const Known& known, const Content& content) const {
+        return content.has_changed ||
+               (known.was_filled && content.bytes.text.empty() && is_young(content.stamp.mtime_ns));
+    }
+
+    [[nodiscard]] bool is_young(std::int64_t mtime_ns) const {
+        return now_ns_ - mtime_ns < owner_.options_.writer_patience.count();
+    }
+
     [[nodiscard]] bool is_unfinished(const std::string& name, const struct stat& status) const {
-        return owner_.watch_.is_being_written(name) &&
-               now_ns_ - to_ns(status.st_mtim) < owner_.options_.writer_patience.count();
+        return owner_.watch_.is_being_written(name) && is_young(to_ns(status.st_mtim));
     }
 
     [[nodiscard]] bool is_gone(const std::string& name) const {
@@ -242,6 +255,9 @@ private:
             size += static_cast<std::size_t>(count);
         }
         text.resize(size);
+        if (::fstat(file.get(), &status) < 0)
+            return fail_errno(errno, "fstat", name);
+        content.has_changed = status.st_size != content.stamp.size || to_ns(status.st_mtim) != content.stamp.mtime_ns;
         return content;
     }
 
@@ -290,6 +306,7 @@ private:
     void adopt(const std::string& name, Known& known, Content content) {
         const std::uint64_t hash = std::hash<std::string_view>{}(content.bytes.text);
         known.error.clear();
+        known.was_filled = known.was_filled || !content.bytes.text.empty();
         const bool is_old = now_ns_ - content.stamp.ctime_ns > kTimestampDoubtNs;
         known.stamp = is_old ? std::optional(content.stamp) : std::nullopt;
         if (known.content == hash)
@@ -311,17 +328,20 @@ private:
         listing_.updates.push_back({full_path(name), std::unexpected(std::move(error))});
     }
 
-    // What a writer has touched while it was read here is read again when it is closed.
+    // What was touched while it was read here is read again, for what was read may be half of it.
     void drop_half_written() {
         owner_.watch_.catch_up();
         std::erase_if(listing_.updates, [&](const FileUpdate& update) {
             const std::string name = update.file.substr(update.file.rfind('/') + 1);
             struct stat status{};
-            if (::fstatat(directory_.get(), name.c_str(), &status, 0) < 0 || !is_unfinished(name, status))
-                return false;
-            owner_.forget(name);
-            owner_.known_.emplace(name, Known{});
-            return true;
+            const bool is_half =
+                owner_.watch_.is_touched(name) ||
+                (::fstatat(directory_.get(), name.c_str(), &status, 0) == 0 && is_unfinished(name, status));
+            if (is_half) {
+                Known& known = owner_.known_.at(name);
+                known = {.stamp = {}, .content = {}, .error = {}, .was_filled = known.was_filled};
+            }
+            return is_half;
         });
     }
 

@@ -22,8 +22,8 @@
 // A listing is due when a writer has closed a file or renamed it in or out, a file was removed, linked or had its mode
 // changed, `..data` was swapped (the directory may be a ConfigMap mount), or the directory, one of its parents or a link
 // on the way was replaced, created, removed, mounted over, unmounted, or had its mode changed. A file that is being
-// written (no writer has closed it yet) is passed over until it is closed; one that is kept open, writer_patience after
-// its last write.
+// written (no writer has closed it yet) is passed over until it is closed; one that is kept open, or has become empty, is
+// read writer_patience after its last write.
 //
 // Read are the regular files right in the directory, links followed, of at most max_file_bytes. Passed over in silence
 // are names that start with a dot, and what editors and package managers leave behind (kube/manifest_name.h). Other things
@@ -97,6 +97,7 @@ private:
         std::optional<Stamp> stamp;            // unset: looked at again at each listing
         std::optional<std::uint64_t> content;  // a hash of the bytes that were decoded last
         std::string error;                     // why the file cannot be used, as last reported
+        bool was_filled = false;               // has held something once
     };
     class Round;
 

@@ -145,5 +145,33 @@ TEST_P(ManifestWriters, CopyMoveInstallAndShell) {
               "dripped");
 }
 
+// Truncated and written in two pieces, over and over, while every resync reads what is there.
+TEST_P(ManifestWriters, NoHalfOfAFileIsReadWhileItIsRewritten) {
+    constexpr int kRewrites = 1000;
+    start();
+    const pid_t child = ::fork();
+    must(child >= 0, "fork");
+    if (child == 0) {
+        for (int i = 1; i <= kRewrites; ++i) {
+            const std::string text = pod_text("web", std::to_string(i));
+            const UniqueFd file(::open((files_ / "web.yaml").c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC));
+            (void)!::write(file.get(), text.data(), 30);
+            (void)!::write(file.get(), text.data() + 30, text.size() - 30);
+        }
+        ::_exit(0);
+    }
+    int halves = 0;
+    const auto judge = [&] { halves += watched_.set.absent().empty() && watched_.set.problems().empty() ? 0 : 1; };
+    while (::waitpid(child, nullptr, WNOHANG) == 0) {
+        watched_.resync();
+        judge();
+        watched_.look();
+        judge();
+    }
+    watched_.settle();
+    EXPECT_EQ(halves, 0);
+    EXPECT_EQ(watched_.note("web"), std::to_string(kRewrites)) << "the last one must not be missed";
+}
+
 }  // namespace
 }  // namespace tokenlet::kube
