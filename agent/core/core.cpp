@@ -24,7 +24,9 @@ void Core::State::on_timer(Now now) {
                 break;  // settle() tries again, now that no deadline stands in the way
             case DeadlineKind::TellIssuer:
                 break;
-            case DeadlineKind::Guard: release_removals(); break;
+            case DeadlineKind::Guard:
+                release_removals();
+                break;
             case DeadlineKind::Audit:
                 wake_all_tokens();
                 for (const auto& [id, volume] : volumes_)

@@ -55,8 +55,10 @@ void Core::State::consider_removals(Now now) {
     const auto wait_for = [&](BootTime since) {
         next = std::min(next.value_or(BootTime::max()), since + settings_.removal_delay);
     };
+    // A document that cannot be read may be the one of a Pod that this process has never seen.
+    const bool all_read = manifests_.problems().empty();
     for (const auto& [id, pod] : pods_) {
-        if (!pod->absent_since || pod->gone)
+        if (!pod->absent_since || pod->gone || (!pod->seen && !all_read))
             continue;
         if (over(*pod->absent_since))
             leaving.push_back(pod.get());
@@ -96,9 +98,9 @@ void Core::State::consider_removals(Now now) {
     }
 
     // Only now is it sure that what is on the issuer's record and in no manifest has really gone.
-    if (!told_everything_ && over(*first_listed_))
+    if (!told_everything_ && all_read && over(*first_listed_))
         everything_to_tell_ = told_everything_ = true;
-    else if (!told_everything_)
+    else if (!over(*first_listed_))
         wait_for(*first_listed_);
     if (next)
         deadlines_.set({DeadlineKind::List}, *next);

@@ -112,6 +112,7 @@ void Core::State::take_pod(Now now, const kube::ObjectKey& key) {
         }
         pods_by_key_[key] = pod;
     }
+    pod->seen = true;
     pod->absent_since.reset();
     dirty_pods_.insert(pod->id);
 }

@@ -90,6 +90,7 @@ struct PodState {
     bool drawn = false;       // the uid is ours, not the manifest's
     bool saved = true;        // a drawn uid that is on disk, or one that need not be
     bool registered = false;  // the issuer knows the Pod as it is now planned
+    bool seen = false;        // this process has read its manifest
     bool gone = false;        // it has left: its volumes are being removed
     std::optional<BootTime> absent_since;
     std::optional<projector::Plan> plan;
@@ -103,6 +104,7 @@ struct TokenUse {
     enum class Told { Nothing, Failing, NearlyExpired, Expired };
     TokenCache::Token* token = nullptr;
     std::string key;
+    std::vector<std::string> warnings;  // of the last answer, so that the same ones are reported once
     kube::TokenRequest request;
     PodState* pod = nullptr;
     std::set<std::uint64_t> volumes;
@@ -203,6 +205,8 @@ private:
     [[nodiscard]] std::vector<Field> about(const TokenUse& use, std::vector<Field> more) const;
 
     // volumes.cpp
+    [[nodiscard]] static std::vector<VolumeName> names_of(const PodState& pod, const std::string& volume);
+    void measure_skew(const std::vector<FoundVolume>& found);
     VolumeState& make_volume(PodState& pod, const VolumePath& path);
     void set_volumes(Now now, PodState& pod);
     void set_tokens(Now now, VolumeState& volume);

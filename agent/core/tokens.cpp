@@ -178,8 +178,11 @@ void Core::State::take_token(Now now, TokenUse& use, kube::IssuedToken issued) {
                      {fail(Errc::Unavailable, "the issuer's answer is refused: it has expired already").error(), {}});
         return;
     }
-    for (const std::string& warning : issued.warnings)
-        report(Report::Level::Warn, "issuer warns", about(use, {{"warning", warning}}));
+    if (use.warnings != issued.warnings) {
+        for (const std::string& warning : issued.warnings)
+            report(Report::Level::Info, "issuer warns", about(use, {{"warning", warning}}));
+        use.warnings = std::move(issued.warnings);
+    }
     rotation::HeldToken held{.bytes = std::move(issued.token),
                              .times = {.received = now.boot,
                                        .issued = issued_at,

@@ -7,14 +7,41 @@
 namespace tokenlet::agent {
 
 void Core::State::adopt(Now now, std::vector<FoundVolume> found) {
+    measure_skew(found);
     for (FoundVolume& volume : found) {
         const auto known = pods_by_uid_.find(volume.path.pod_uid);
         PodState& pod = known != pods_by_uid_.end() ? *known->second : make_pod({}, volume.path.pod_uid);
         if (pod.key == kube::ObjectKey{} && volume.record)
             pod.key = {volume.record->ns, volume.record->pod};
         VolumeState& state = make_volume(pod, volume.path);
+        state.names = names_of(pod, volume.path.volume);
         retain(now, state, volume.older);
         state.found = std::move(volume);
+    }
+}
+
+std::vector<VolumeName> Core::State::names_of(const PodState& pod, const std::string& volume) {
+    if (pod.key.name.empty())
+        return {};  // an earlier run's, without a record
+    std::vector<VolumeName> names{{pod.key.ns, pod.key.name, volume}};
+    if (projector::is_injected_name(volume))
+        names.push_back({pod.key.ns, pod.key.name, std::string(projector::kInjectedVolume)});
+    return names;
+}
+
+// The youngest record tells how far the issuer's clock was from ours: without it, every adopted token of an issuer with
+// another clock would look refused and be asked for again.
+void Core::State::measure_skew(const std::vector<FoundVolume>& found) {
+    if (settings_.issuer_clock != IssuerClock::Measured)
+        return;
+    WallTime youngest = WallTime::min();
+    for (const FoundVolume& volume : found) {
+        for (const TokenRecord& token : volume.record ? volume.record->tokens : std::vector<TokenRecord>{}) {
+            if (token.received_wall <= youngest)
+                continue;
+            youngest = token.received_wall;
+            skew_ = token.times.issued - token.received_wall;
+        }
     }
 }
 
@@ -40,9 +67,7 @@ void Core::State::set_volumes(Now now, PodState& pod) {
         const auto known = pod.volumes.find({path.plugin_directory, path.volume});
         VolumeState& volume = known != pod.volumes.end() ? *known->second : make_volume(pod, path);
         set_users(volume, &plan);
-        volume.names = {{pod.key.ns, pod.key.name, plan.name}};
-        if (projector::is_injected_name(plan.name))
-            volume.names.push_back({pod.key.ns, pod.key.name, std::string(projector::kInjectedVolume)});
+        volume.names = names_of(pod, plan.name);
         deadlines_.cancel({DeadlineKind::Remove, volume.id});
         set_tokens(now, volume);
         dirty_volumes_.insert(volume.id);

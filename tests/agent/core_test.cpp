@@ -30,6 +30,7 @@ std::string account(const std::string& ns, const std::string& name, const std::s
 
 struct CoreTest : ::testing::Test {
     World world;
+    void TearDown() override { EXPECT_EQ(world.trouble, ""); }
 
     // A running agent with one Pod, shop/web, which has its first token.
     void start_with_one_pod() {
@@ -512,7 +513,37 @@ TEST_F(CoreTest, WhatAnEarlierRunLeftWithoutManifestGoesLikeAnyOther) {
     world.pass(2s);
     EXPECT_FALSE(token());
     EXPECT_TRUE(world.disk.empty());
+    EXPECT_TRUE(world.names.empty()) << "nor a name that leads nowhere";
     EXPECT_TRUE(world.identities.empty());
+}
+
+TEST_F(CoreTest, ARestartWhileAManifestIsBrokenRemovesNothing) {
+    start_with_one_pod();
+    const std::string was = uid();
+    world.crash();
+    world.write("web.yaml", "metadata: {name: [broken");
+    world.start();
+    world.pass(2h);
+    EXPECT_TRUE(token()) << "the broken document may be its own";
+    EXPECT_EQ(world.identities.size(), 1u);
+    world.write("web.yaml", volume_yaml("shop", "web", kToken));
+    world.pass(1s);
+    EXPECT_EQ(uid(), was);
+    EXPECT_TRUE(world.pod_status("shop", "web")->ready);
+}
+
+TEST_F(CoreTest, ARestartAsksForNothingWhenTheIssuersClockIsAnother) {
+    CoreSettings settings = World::default_settings();
+    settings.issuer_clock = IssuerClock::Measured;
+    World skewed(settings);
+    skewed.issuer.clock_offset = 3h;
+    skewed.write("web.yaml", volume_yaml("shop", "web", kToken));
+    skewed.start();
+    skewed.pass(10min);
+    skewed.crash();
+    skewed.start();
+    skewed.pass(10min);
+    EXPECT_EQ(skewed.issuer.requests.size(), 1u);
 }
 
 TEST_F(CoreTest, SourcesWithTheSameAudienceAndLifetimeShareAToken) {

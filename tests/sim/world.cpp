@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/sim/world.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 
 #include "base/base64.h"
@@ -84,9 +82,14 @@ void World::crash() {
     requests_under_way_ = 0;
 }
 
+void World::wake() {
+    core_->on_timer(now());
+    carry_out();
+}
+
 void World::reboot() {
     crash();
-    settings_.boot_id += "+";
+    new_boot_id();
     boot_ = BootTime(100s);
 }
 
@@ -110,7 +113,7 @@ void World::pass(Duration time) {
             turns = 0;
         turn_at = next;
         if (turns > kMostTurns) {
-            ADD_FAILURE() << "the core never comes to rest";
+            trouble = "the core never comes to rest";
             return;
         }
         wall_ += next - boot_;
@@ -214,10 +217,18 @@ void World::answer(const agent::RequestToken& request) {
     most_requests_at_once = std::max(most_requests_at_once, ++requests_under_way_);
     if (!issuer.up)
         return;  // never answered
-    after(issuer.latency, [this, request] {
-        --requests_under_way_;
-        core_->on_token(now(), request.id, issue(request.request));
-    });
+    const int times = issuer.answers_twice ? 2 : 1;
+    for (int i = 0; i < times; ++i) {
+        after(issuer.latency * (i + 1), [this, request, asked = boot_, first = i == 0] {
+            agent::TokenAnswer answer = issue(request.request);
+            if (first) {
+                --requests_under_way_;
+                if (on_answer)
+                    on_answer(request.request, answer, boot_ - asked);
+            }
+            core_->on_token(now(), request.id, std::move(answer));
+        });
+    }
 }
 
 agent::TokenAnswer World::issue(kube::TokenRequest request) {

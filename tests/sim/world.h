@@ -6,7 +6,7 @@
 //          to misbehave.
 // Units    base/time.h; both clocks start at fixed times.
 // Owns     the core and all it talks to.     Threads  one.
-// Errors   a core that never comes to rest ends the test.
+// Errors   `trouble` says that the core never came to rest.
 #pragma once
 
 #include <deque>
@@ -42,6 +42,7 @@ struct DiskVolume {
 struct Issuer {
     bool up = true;
     Duration latency = 1ms;
+    bool answers_twice = false;
     Duration clock_offset{};  // its wall clock minus ours
     std::int64_t max_seconds = 1 << 30;
     std::string key_id = "key-1";
@@ -65,11 +66,15 @@ public:
     void write(const std::string& file, const std::string& text);
     void unlink(const std::string& file);
     void list_now();
+    [[nodiscard]] std::map<std::string, std::string> take_files() { return std::exchange(files_, {}); }
+    void put_files(std::map<std::string, std::string> files) { files_ = std::move(files); }
 
     // The agent.
     void start();
     void crash();
     void reboot();  // crash, another boot id, the boot clock from zero; the disk stays
+    void new_boot_id() { settings_.boot_id += "+"; }
+    void wake();  // as the shell's timer does when the wall clock was set
     [[nodiscard]] agent::Core& core() { return *core_; }
     [[nodiscard]] bool running() const { return core_ != nullptr; }
 
@@ -77,6 +82,11 @@ public:
     [[nodiscard]] Now now() const { return {boot_, wall_}; }
     void pass(Duration time);
     void step_wall(Duration step) { wall_ += step; }
+    // Both clocks go on while nothing runs.
+    void suspend(Duration time) {
+        boot_ += time;
+        wall_ += time;
+    }
 
     // Looking.
     [[nodiscard]] const DiskVolume* volume(const std::string& ns, const std::string& pod,
@@ -106,6 +116,9 @@ public:
     std::uint64_t writes = 0;
     std::size_t most_requests_at_once = 0;
     std::function<void(const agent::Command&)> on_command;  // sees each command before it is carried out
+    // Sees each answer to a request, and how long it took.
+    std::function<void(const kube::TokenRequest&, const agent::TokenAnswer&, Duration)> on_answer;
+    std::string trouble;
 
 private:
     using Action = std::function<void()>;
