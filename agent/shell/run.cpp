@@ -2,6 +2,7 @@
 #include "agent/shell/run.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -263,12 +264,13 @@ private:
         if (mode_ == Mode::Once)
             return end_once("");
         const Status status = driver_->status();
-        const std::string text = std::to_string(status.pods.size()) + " pods";
+        const std::string pods = std::to_string(status.pods.size());
         log(Report::Level::Info, "agent ready",
-            {{"pods", std::to_string(status.pods.size())},
+            {{"pods", pods},
              {"token_requests", std::to_string(status.token_requests)},
              {"root", configuration_.volumes.root}});
-        notify_ready(text);
+        notify_ready(pods + " pods");
+        ::malloc_trim(0);  // the first pass takes much more memory than what comes after it
     }
 
     void on_listing_failed(const Error& error) {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/shell/volume_store.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -48,6 +50,11 @@ Result<VolumeStore> VolumeStore::open(const Volumes& settings, std::function<std
     store.by_name_ = TRY(make_directory(settings.by_name, {.above = 0711, .last = 0755}), "volumes.byName");
     store.root_path_ = TRY(real_path(settings.root), "volumes.root");
     store.by_name_path_ = TRY(real_path(settings.by_name), "volumes.byName");
+    // Said now, once, and not later for each volume.
+    for (const auto& [dir, path] :
+         {std::pair(&store.root_, &settings.root), std::pair(&store.by_name_, &settings.by_name)})
+        if (::faccessat(dir->get(), ".", W_OK | X_OK, AT_EACCESS) < 0)
+            return fail_errno(errno, "write", *path);
     if (TRY(fsatomic::is_memory(store.root_), "volumes.root"))
         store.durability_ = fsatomic::Durability::Memory;
     else if (settings.memory == MemoryRule::Require)

@@ -160,6 +160,26 @@ class ManifestDirectory(unittest.TestCase):
         aside.rename(self.agent.manifests)
         self.comes_back_unharmed()
 
+    @unittest.skipUnless(os.geteuid() == 0, "only root can start an agent as another user")
+    def test_that_may_no_longer_be_read_changes_nothing(self):
+        user = 61001
+        with daemon.Daemon() as agent:
+            agent.drop("web.yaml", pod("web"))
+            for path in (agent.base, agent.manifests, agent.manifests / "web.yaml"):
+                os.chown(path, user, user)
+            agent.binary = shutil.copy(daemon.BINARY, agent.base / "tokenlet")
+            agent.run_as = user
+            agent.start_and_settle()
+            token = agent.token("web")
+            agent.manifests.chmod(0o000)
+            problem = wait_until(lambda: agent.status()["problems"], "the problem")[0]
+            self.assertIn("Permission denied", problem)
+            self.assertEqual(token, agent.token("web"))
+            agent.manifests.chmod(0o755)
+            wait_until(lambda: not agent.status()["problems"], "the problem to be over")
+            self.assertEqual(token, agent.token("web"))
+            self.assertFalse(agent.pod_status("web")["leaving"])
+
     def test_writable_for_all_is_refused_and_changes_nothing(self):
         self.agent.manifests.chmod(0o777)
         wait_until(lambda: self.agent.status()["problems"], "the problem")
