@@ -36,10 +36,12 @@ void EmbeddedIssuer::tell_keys() {
 void EmbeddedIssuer::issue(kube::TokenRequest request, std::move_only_function<void(TokenAnswer)> done) {
     Result<kube::IssuedToken> issued = authority_.issue(request, clock_().wall);
     TokenAnswer answer;
-    if (issued)
+    if (issued) {
+        issued->token = issued->token.copy();  // without the room it grew in: it is held until the next one comes
         answer = std::move(*issued);
-    else
+    } else {
         answer = std::unexpected(TokenFailure{.error = std::move(issued.error()), .retry_after = {}});
+    }
     loop_.post([answer = std::move(answer), done = std::move(done), alive = alive_]() mutable {
         if (*alive)
             done(std::move(answer));
