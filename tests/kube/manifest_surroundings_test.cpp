@@ -14,10 +14,24 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
+void write_or_skip(const char* path, const std::string& text) {
+    const UniqueFd file(::open(path, O_WRONLY | O_CLOEXEC));
+    if (!file || ::write(file.get(), text.data(), text.size()) < 0)
+        ::_exit(kSkipChild);
+}
+
 // A mount table of one's own; leaves the child where the kernel or a container forbids it.
 void enter_private_mounts() {
-    const int spaces = CLONE_NEWNS | (::geteuid() == 0 ? 0 : CLONE_NEWUSER);
-    if (::unshare(spaces) < 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0)
+    const uid_t user = ::geteuid();
+    const gid_t group = ::getegid();
+    if (::unshare(CLONE_NEWNS | (user == 0 ? 0 : CLONE_NEWUSER)) < 0)
+        ::_exit(kSkipChild);
+    if (user != 0) {
+        write_or_skip("/proc/self/setgroups", "deny");
+        write_or_skip("/proc/self/uid_map", "0 " + std::to_string(user) + " 1");
+        write_or_skip("/proc/self/gid_map", "0 " + std::to_string(group) + " 1");
+    }
+    if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0)
         ::_exit(kSkipChild);
 }
 
@@ -158,9 +172,7 @@ TEST(ManifestSurroundings, WithoutInotifyItWorksByResyncAlone) {
         // The limit of a user namespace of its own: nobody else notices.
         if (::unshare(CLONE_NEWUSER) < 0)
             ::_exit(kSkipChild);
-        const UniqueFd limit(::open("/proc/sys/user/max_inotify_instances", O_WRONLY | O_CLOEXEC));
-        if (!limit || ::write(limit.get(), "0", 1) != 1)
-            ::_exit(kSkipChild);
+        write_or_skip("/proc/sys/user/max_inotify_instances", "0");
         Watched blind(files.path(), kAnyModes);
         blind.settle();
         EXPECT_FALSE(blind.directory.inotify_trusted());
