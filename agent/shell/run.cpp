@@ -138,7 +138,7 @@ private:
 
     Result<> open_directories() {
         const std::string& state_dir = configuration_.state_dir;
-        const UniqueFd state = TRY(make_directory(state_dir, {.above = 0755, .last = 0700}), "stateDir");
+        const UniqueFd state = TRY(make_directory(state_dir, {.above = 0755, .last = 0711}), "stateDir");
         state_lock_ = TRY(lock_directory(state, state_dir), "stateDir");
         store_.emplace(TRY(VolumeStore::open(configuration_.volumes, random_bits)));
         root_lock_ = TRY(lock_directory(store_->root(), configuration_.volumes.root), "volumes.root");
