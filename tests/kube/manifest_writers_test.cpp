@@ -74,13 +74,14 @@ INSTANTIATE_TEST_SUITE_P(On, ManifestWriters, ::testing::Values("/dev/shm", "/tm
                          [](const auto& place) { return place.param == std::string("/tmp") ? "Disk" : "Tmpfs"; });
 
 TEST_P(ManifestWriters, Vim) {
+    const std::string vim = std::filesystem::exists("/usr/bin/vim.tiny") ? "vim.tiny" : "vim";
     start();
-    edit_with({"vim", "-u", "NONE", "-es", "-c", "%s/one/two/", "-c", "wq", "web.yaml"}, "two");
-    edit_with({"vim", "-u", "NONE", "-es", "-c", "set backup backupskip= backupcopy=no", "-c", "%s/two/three/", "-c",
+    edit_with({vim, "-u", "NONE", "-es", "-c", "%s/one/two/", "-c", "wq", "web.yaml"}, "two");
+    edit_with({vim, "-u", "NONE", "-es", "-c", "set backup backupskip= backupcopy=no", "-c", "%s/two/three/", "-c",
                "wq", "web.yaml"},
               "three");
     EXPECT_TRUE(std::filesystem::exists(files_ / "web.yaml~"));
-    edit_with({"vim", "-u", "NONE", "-es", "-c", "set backup backupskip= backupcopy=yes", "-c", "%s/three/four/", "-c",
+    edit_with({vim, "-u", "NONE", "-es", "-c", "set backup backupskip= backupcopy=yes", "-c", "%s/three/four/", "-c",
                "wq", "web.yaml"},
               "four");
     ASSERT_EQ(::unlink((files_ / "web.yaml").c_str()), 0);
