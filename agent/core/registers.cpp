@@ -72,10 +72,13 @@ void Core::State::tell_issuer() {
                 pods_to_tell_.insert(id);
         }
     }
+    // A Pod may name an account that does not exist. It would never be answered for, and be told again without end.
+    std::erase_if(accounts_to_tell_, [&](const kube::ObjectKey& key) {
+        return manifests_.service_account(key) == nullptr && key.name != kube::kDefaultServiceAccount;
+    });
     for (const kube::ObjectKey& key : accounts_to_tell_) {
         const kube::ServiceAccount* account = manifests_.service_account(key);
-        if (account != nullptr || key.name == kube::kDefaultServiceAccount)
-            tell.accounts.push_back({key, account == nullptr ? "" : account->meta.uid});
+        tell.accounts.push_back({key, account == nullptr ? "" : account->meta.uid});
     }
     for (const std::uint64_t id : pods_to_tell_) {
         const PodState& pod = *pods_.at(id);

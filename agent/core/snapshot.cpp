@@ -66,7 +66,9 @@ Status Core::State::status(Now now) const {
             shown.ready = shown.ready && volume.ready;
             if (shown.message.empty() && !volume.error.empty())
                 shown.message = "volume " + volume.name + ": " + volume.error;
-            const bool failed = found->second->error && !found->second->waiting;
+            // An error that is on its way out, because what was waited for has come, decides nothing.
+            const bool being_mended = found->second->publishing && found->second->failures == 0;
+            const bool failed = found->second->error && !found->second->waiting && !being_mended;
             const bool decided = found->second->published || failed || blocked;
             status.settled = status.settled && decided;
         }

@@ -133,6 +133,18 @@ log: {{level: info}}
     def kill(self) -> float:
         return self.end(signal.SIGKILL)
 
+    def wait_for_rest(self):
+        """Three seconds in a row, long after every delay of the tests, with next to no work."""
+        def is_at_rest():
+            before = self.cpu_ticks()
+            time.sleep(3)
+            return self.cpu_ticks() - before <= 5
+        wait_until(is_at_rest, "the agent to come to rest", patience=15)
+
+    def cpu_ticks(self) -> int:
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+
     def log(self) -> str:
         return self.log_path.read_text(errors="replace")
 

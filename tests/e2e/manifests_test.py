@@ -83,6 +83,13 @@ class BadManifest(unittest.TestCase):
         wait_until(lambda: self.agent.pod_status("first") is None and self.agent.pod_status("third") is None
                    and not (self.agent.base / "by-name/shop/first").exists(), "them to leave")
 
+    def test_that_names_an_unknown_account_says_so_and_keeps_nobody_busy(self):
+        with daemon.Daemon() as agent:
+            agent.drop("ghost.yaml", pod("ghost").replace("spec:", "spec:\n  serviceAccountName: ghost"))
+            agent.start_and_settle()
+            self.assertIn('serviceaccount "ghost" not found', agent.pod_status("ghost")["message"])
+            agent.wait_for_rest()
+
     def test_that_was_good_before_leaves_the_last_good_version_in_force(self):
         self.agent.drop("turns.yaml", pod("turns"))
         wait_until(lambda: self.agent.is_ready("turns"), "the good version")
