@@ -219,6 +219,14 @@ const std::string& Authority::signing_kid() const {
     return state_->keys->signer().kid();
 }
 
+std::vector<std::string> Authority::published_kids() const {
+    std::vector<std::string> kids;
+    for (const KeyRecord& record : state_->keys->records())
+        kids.push_back(record.kid);
+    std::ranges::sort(kids);
+    return kids;
+}
+
 std::optional<WallTime> Authority::next_deadline() const {
     if (state_->retry_at)
         return state_->retry_at;

@@ -60,8 +60,9 @@ public:
                                          const std::set<kube::ObjectKey>& pods, WallTime now);
 
     [[nodiscard]] const std::string& root_ca_pem() const;  // for kube-root-ca.crt
-    // Changes when another key signs: the reason to wake every volume with a token.
     [[nodiscard]] const std::string& signing_kid() const;
+    // The keys in the JWKS, sorted: verifiers refuse a token of any other.
+    [[nodiscard]] std::vector<std::string> published_kids() const;
 
     // When tick() has something to do; unset: not before something is put or issued.
     [[nodiscard]] std::optional<WallTime> next_deadline() const;

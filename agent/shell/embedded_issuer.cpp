@@ -27,10 +27,11 @@ void EmbeddedIssuer::announce(IssuerNews news) {
 }
 
 void EmbeddedIssuer::tell_keys() {
-    if (told_key_ == authority_.signing_kid() || !news_.keys)
+    std::vector<std::string> keys = authority_.published_kids();
+    if (told_keys_ == keys || !news_.keys)
         return;
-    told_key_ = authority_.signing_kid();
-    news_.keys({told_key_});
+    told_keys_ = std::move(keys);
+    news_.keys(told_keys_);
 }
 
 void EmbeddedIssuer::issue(kube::TokenRequest request, std::move_only_function<void(TokenAnswer)> done) {

@@ -2,7 +2,7 @@
 // The embedded authority as the agent's issuer.
 //
 // Shapes   TokenIssuer over authority::Authority. announce() tells the news that every issuer has at the start: its CA and
-//          its signing key; later news comes from maintain().
+//          the keys it accepts; later news comes from maintain().
 // Units    the authority reckons in wall-clock time, the agent's alarms in boot time: a deadline is converted when asked for,
 //          and a step of the clock asks again.
 // Owns     the authority, until close().
@@ -49,7 +49,7 @@ private:
     std::string node_name_;
     std::function<Now()> clock_;
     IssuerNews news_;
-    std::string told_key_;
+    std::vector<std::string> told_keys_;
     std::string told_error_;
     std::shared_ptr<bool> alive_;  // false once we are gone: answers on their way are dropped
 };

@@ -2,8 +2,10 @@
 #include "authority/authority.h"
 
 #include <gtest/gtest.h>
+
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <algorithm>
 
 #include <csignal>
 
@@ -199,11 +201,13 @@ TEST_F(AuthorityKeys, RotateByTheDeadlinesItNames) {
         ASSERT_TRUE(authority.tick(now));
         ASSERT_TRUE(authority.issue(request(), now));
         if (authority.signing_kid() != kid) {
+            EXPECT_TRUE(std::ranges::count(authority.published_kids(), kid) == 1) << "its last tokens live on";
             kid = authority.signing_kid();
             ++changes;
         }
     }
     EXPECT_EQ(changes, 10);
+    EXPECT_EQ(std::ranges::count(authority.published_kids(), first), 0);
 }
 
 TEST_F(AuthorityKeys, DoNotRotateByAClockThatIsBehind) {
