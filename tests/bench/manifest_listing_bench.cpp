@@ -26,18 +26,15 @@
 #include "base/unique_fd.h"
 #include "kube/manifest_directory.h"
 #include "kube/manifest_set.h"
+#include "tests/bench/figures.h"
 
 namespace tokenlet::kube {
 namespace {
 
 constexpr int kRounds = 15;
 
-void must(bool done, const char* what) {
-    if (done)
-        return;
-    std::perror(what);
-    std::exit(1);
-}
+using bench::median;
+using bench::must;
 
 // A Pod as people write it: one container, one token of its own beside the injected one.
 std::string pod_text(int number, int version) {
@@ -61,18 +58,12 @@ void move_in(const std::string& directory, int number, int version) {
 }
 
 double milliseconds(const std::function<void()>& act) {
-    const BootTime start = read_clocks().boot;
-    act();
-    return std::chrono::duration<double, std::milli>(read_clocks().boot - start).count();
-}
-
-double median(std::vector<double> values) {
-    std::ranges::nth_element(values, values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2));
-    return values[values.size() / 2];
+    return bench::microseconds(act) / 1000;
 }
 
 void print(const char* scenario, double ours, const char* what, double theirs) {
-    std::printf("%-12s %9.3f ms   %-28s %9.3f ms   ratio %.2f\n", scenario, ours, what, theirs, ours / theirs);
+    std::printf("| manifests: %-33s | %9.3f ms | %-24s %9.3f ms | %6.2f | | |\n", scenario, ours, what, theirs,
+                ours / theirs);
 }
 
 // readdir() and stat(), nothing else.
@@ -119,7 +110,8 @@ void run(const std::string& path, int files) {
     }
     print("unchanged", median(unchanged), "readdir and stat alone", median(plain));
     print("one change", median(changed), "readdir and stat alone", median(plain));
-    std::printf("%-12s %9zu bytes for each Pod\n", "memory", (after - before) / static_cast<std::size_t>(files));
+    std::printf("| manifests: memory for each Pod | %zu bytes | | | | |\n",
+                (after - before) / static_cast<std::size_t>(files));
 }
 
 }  // namespace

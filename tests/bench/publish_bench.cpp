@@ -1,47 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
-// What publishing costs beyond the system calls that nobody can do without.
+// What publishing costs beyond the system calls that nobody can do without, and against the kubelet's AtomicWriter.
 //
-// Scenarios, each on tmpfs and on the disk (first argument: rounds, default 2000)
-//   rotate     a three-file volume whose token changed: new generation, swap, the old generation's removal
-//   rotate, synced   the same with fsync, on the disk only
-//   unchanged  a pass over a volume in which nothing changed, against the calls that the kubelet's AtomicWriter makes for it
+// Scenarios, a three-file volume each
+//   publish    one token changed: new generation, swap, the old generation's removal; on tmpfs, on the disk, and on the
+//              disk with fsync
+//   unchanged  a pass over a volume in which nothing changed; on tmpfs
+//   --count N  publishes N times on tmpfs and prints nothing: for counting instructions (instructions_bench.py)
 //
-// Both sides of a pair alternate round by round in one run, so that whatever else the machine does falls on both; the
-// figures are medians, and what counts is their ratio.
+// The AtomicWriter is the program that ATOMIC_WRITER names (atomic_writer/build.sh makes it); without it only its system
+// calls are there to compare with.
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
-#include <chrono>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <functional>
+#include <memory>
+#include <sstream>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/time.h"
 #include "base/unique_fd.h"
 #include "fsatomic/generation.h"
 #include "fsatomic/publish.h"
+#include "tests/bench/figures.h"
 
 namespace tokenlet::fsatomic {
 namespace {
 
 constexpr std::array<const char*, 3> kNames = {"ca.crt", "namespace", "token"};
 
-[[noreturn]] void stop(const std::string& why) {
-    std::fprintf(stderr, "publish_bench: %s\n", why.c_str());
-    std::exit(1);
-}
-
-void must(bool done, const char* call) {
-    if (!done)
-        stop(std::string(call) + ": " + errno_text(errno));
-}
+using bench::must;
+using bench::stop;
 
 std::string token(int number) {
     return std::to_string(number) + std::string(1000, 't');
@@ -68,6 +64,7 @@ public:
     Directory(const Directory&) = delete;
     Directory& operator=(const Directory&) = delete;
     [[nodiscard]] const UniqueFd& fd() const { return fd_; }
+    [[nodiscard]] const std::string& path() const { return path_; }
 
 private:
     std::string path_;
@@ -184,41 +181,94 @@ private:
     int number_ = 0;
 };
 
-double microseconds(const std::function<void()>& work) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+// The kubelet's own writer, a process that answers each line with the nanoseconds it took.
+class AtomicWriter {
+public:
+    AtomicWriter(const char* program, const char* base) : directory_(base) {
+        std::array<int, 2> requests{}, answers{};
+        must(::pipe2(requests.data(), O_CLOEXEC) == 0 && ::pipe2(answers.data(), O_CLOEXEC) == 0, "pipe2");
+        child_ = ::fork();
+        must(child_ >= 0, "fork");
+        if (child_ == 0) {
+            ::dup2(requests[0], STDIN_FILENO);
+            ::dup2(answers[1], STDOUT_FILENO);
+            ::execl(program, program, directory_.path().c_str(), nullptr);
+            ::_exit(127);
+        }
+        ::close(requests[0]);
+        ::close(answers[1]);
+        requests_.reset(requests[1]);
+        answers_.reset(answers[0]);
+    }
+    ~AtomicWriter() {
+        requests_.reset();
+        (void)::waitpid(child_, nullptr, 0);  // it ends with its input
+    }
+    AtomicWriter(const AtomicWriter&) = delete;
+    AtomicWriter& operator=(const AtomicWriter&) = delete;
+
+    [[nodiscard]] bench::Turn turn(const char* what, int rounds) {
+        return [this, request = std::string(what) + " " + std::to_string(rounds) + "\n"] {
+            must(::write(requests_.get(), request.data(), request.size()) > 0, "write to the AtomicWriter");
+            std::istringstream line(read_line());
+            std::vector<double> times;
+            for (double nanoseconds = 0; line >> nanoseconds;)
+                times.push_back(nanoseconds / 1000);
+            if (times.empty())
+                stop("the AtomicWriter gave no answer");
+            return times;
+        };
+    }
+
+private:
+    std::string read_line() {
+        std::string line;
+        for (char c = 0; ::read(answers_.get(), &c, 1) == 1 && c != '\n';)
+            line += c;
+        return line;
+    }
+
+    Directory directory_;
+    pid_t child_ = -1;
+    UniqueFd requests_;
+    UniqueFd answers_;
+};
+
+constexpr int kRoundsMemory = 60;
+constexpr int kRoundsDisk = 10;
+constexpr int kRoundsSynced = 1;
+
+void run_memory() {
+    Ours ours("/dev/shm", Durability::Memory);
+    Plain plain("/dev/shm", Durability::Memory);
+    const char* program = std::getenv("ATOMIC_WRITER");
+    std::unique_ptr<AtomicWriter> upstream;
+    if (program != nullptr)
+        upstream = std::make_unique<AtomicWriter>(program, "/dev/shm");
+
+    const bench::Turn publish = bench::turn(kRoundsMemory, [&] { ours.rotate(); });
+    bench::compare({.what = "publish, tmpfs", .against = "plain calls", .target = "<= 1.25", .bound = 1.25}, publish,
+                   bench::turn(kRoundsMemory, [&] { plain.rotate(); }));
+    if (upstream)
+        bench::compare(
+            {.what = "publish, tmpfs", .against = "AtomicWriter", .target = "<= 0.43 (2.3 x faster)", .bound = 1 / 2.3},
+            publish, upstream->turn("rotate", kRoundsMemory));
+
+    ::usleep(200'000);  // a witness counts once it is older than a tick
+    const bench::Turn check = bench::turn(kRoundsMemory, [&] { ours.check(); });
+    bench::compare({.what = "unchanged, tmpfs", .against = "AtomicWriter's calls", .target = ""}, check,
+                   bench::turn(kRoundsMemory, [&] { plain.check(); }));
+    if (upstream)
+        bench::compare({.what = "unchanged, tmpfs", .against = "AtomicWriter", .target = "<= 0.2", .bound = 0.2}, check,
+                       upstream->turn("check", kRoundsMemory));
 }
 
-double median(std::vector<double> values) {
-    std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-    return values[values.size() / 2];
-}
-
-void compare(const char* scenario, int rounds, const std::function<void()>& ours, const std::function<void()>& theirs) {
-    for (int i = 0; i < rounds / 10; ++i) {
-        ours();
-        theirs();
-    }
-    std::vector<double> our_times, their_times;
-    for (int i = 0; i < rounds; ++i) {
-        our_times.push_back(microseconds(ours));
-        their_times.push_back(microseconds(theirs));
-    }
-    const double our_median = median(std::move(our_times)), their_median = median(std::move(their_times));
-    std::printf("%-28s ours %9.2f us   plain calls %9.2f us   ratio %5.2f\n", scenario, our_median, their_median,
-                our_median / their_median);
-    std::fflush(stdout);
-}
-
-void run(const char* name, const char* base, Durability durability, int rounds) {
-    Ours ours(base, durability);
-    Plain plain(base, durability);
-    compare((std::string(name) + ": rotate").c_str(), rounds, [&] { ours.rotate(); }, [&] { plain.rotate(); });
-    if (durability == Durability::Memory) {
-        ::usleep(200'000);  // a witness counts once it is older than a tick
-        compare((std::string(name) + ": unchanged").c_str(), rounds, [&] { ours.check(); }, [&] { plain.check(); });
-    }
+void run_disk(const char* what, Durability durability, int rounds) {
+    Ours ours("/tmp", durability);
+    Plain plain("/tmp", durability);
+    bench::compare(
+        {.what = what, .against = "plain calls", .target = ""}, rounds, [&] { ours.rotate(); },
+        [&] { plain.rotate(); });
 }
 
 }  // namespace
@@ -226,8 +276,13 @@ void run(const char* name, const char* base, Durability durability, int rounds) 
 
 int main(int argc, char** argv) {
     using namespace tokenlet::fsatomic;
-    const int rounds = argc > 1 ? std::max(std::atoi(argv[1]), 10) : 2000;
-    run("tmpfs", "/dev/shm", Durability::Memory, rounds);
-    run("disk", "/tmp", Durability::Memory, rounds);
-    run("disk, synced", "/tmp", Durability::Disk, std::max(rounds / 20, 10));
+    if (argc == 3 && std::string_view(argv[1]) == "--count") {
+        Ours ours("/dev/shm", Durability::Memory);
+        for (int i = std::atoi(argv[2]); i > 0; --i)
+            ours.rotate();
+        return 0;
+    }
+    run_memory();
+    run_disk("publish, disk", Durability::Memory, kRoundsDisk);
+    run_disk("publish, disk, fsync on both sides", Durability::Disk, kRoundsSynced);
 }
