@@ -44,11 +44,20 @@ void Core::State::on_listed(Now now, Result<kube::Listing> listing) {
     if (!listing)
         error = listing.error();
     const kube::Changes changes = manifests_.apply(std::move(listing));
-    for (const kube::Problem& problem : changes.raised)
-        report(Report::Level::Error, "manifest refused, what was good before stays in force",
-               {{"file", problem.file}, {"err", problem.what}});
-    for (const kube::Problem& problem : changes.cleared)
-        report(Report::Level::Info, "manifest problem is over", {{"file", problem.file}, {"was", problem.what}});
+    for (const kube::Problem& problem : changes.raised) {
+        if (problem.file.empty())
+            report(Report::Level::Error, "manifests cannot be listed, everything stays as it is",
+                   {{"err", problem.what}});
+        else
+            report(Report::Level::Error, "manifest refused, what was good before stays in force",
+                   {{"file", problem.file}, {"err", problem.what}});
+    }
+    for (const kube::Problem& problem : changes.cleared) {
+        if (problem.file.empty())
+            report(Report::Level::Info, "manifests can be listed again", {});
+        else
+            report(Report::Level::Info, "manifest problem is over", {{"file", problem.file}, {"was", problem.what}});
+    }
     directory_changed_ |= changes.directory_changed;
 
     if (changes.complete) {
@@ -171,6 +180,9 @@ void Core::State::plan_pod(Now now, PodState& pod) {
     if (!pod.plan)
         report(Report::Level::Info, "pod seen",
                {{"pod", pod.key.str()}, {"uid", pod.uid}, {"serviceAccount", plan->service_account}});
+    for (const std::string& volume : plan->unmounted)
+        report(Report::Level::Info, "volume is mounted by no container and not projected",
+               {{"pod", pod.key.str()}, {"volume", volume}});
     const bool told = pod.plan && pod.plan->service_account == plan->service_account;
     pod.plan = std::move(*plan);
     if (!told) {

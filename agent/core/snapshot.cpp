@@ -77,28 +77,35 @@ Status Core::State::status(Now now) const {
     return status;
 }
 
-// Ready: readers can use what stands there. An error beside it says what is amiss with the next version.
+// Ready: readers can use what stands there, and will be able to. It turns false before the last tenth of a token that cannot
+// be replaced is over. An error beside it says what is amiss with the next version.
 VolumeStatus Core::State::volume_status(Now now, const VolumeState& volume) const {
     VolumeStatus shown;
     shown.name = volume.plan->name;
     shown.path = volume.path.str();
     shown.rotations = volume.rotations;
-    const bool expired =
-        volume.published && ((volume.published->lost_at && *volume.published->lost_at <= now.boot) ||
-                             (volume.published->expires && *volume.published->expires < issuer_now(now)));
-    shown.ready = volume.published.has_value() && !expired;
+    shown.ready = volume.published.has_value();
     if (volume.error)
         shown.error = volume.error->what;
-    else if (expired)
-        shown.error = "a token has expired";
+    if (volume.published) {
+        const VolumeState::Published& published = *volume.published;
+        const auto failing = [&](std::uint64_t id) { return uses_.at(id).token->error.has_value(); };
+        const bool expired = (published.lost_at && *published.lost_at <= now.boot) ||
+                             (published.expires && *published.expires < issuer_now(now));
+        const bool endangered = published.endangered_at && *published.endangered_at <= now.boot &&
+                                (volume.error || std::ranges::any_of(volume.tokens, failing));
+        shown.ready = !expired && !endangered;
+        if (shown.error.empty() && !shown.ready)
+            shown.error = expired ? "a token has expired" : "a token is about to expire and cannot be refreshed";
+    }
 
     std::size_t token = 0;
     for (const projector::Source& source : volume.plan->sources) {
         if (const auto* wanted = std::get_if<projector::TokenSource>(&source)) {
             shown.files.push_back(token_status(now, *wanted, uses_.at(volume.tokens.at(token++))));
             const FileStatus& file = shown.files.back();
-            if (shown.error.empty() && !file.last_error.empty() && !shown.ready)
-                shown.error = file.last_error;
+            if (!file.last_error.empty() && !shown.ready)
+                shown.error += (shown.error.empty() ? "" : ": ") + file.last_error;
         } else if (const auto* object = std::get_if<projector::ObjectSource>(&source)) {
             add_files(shown.files, *object);
         } else if (const auto* downward = std::get_if<projector::DownwardSource>(&source)) {

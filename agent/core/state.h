@@ -58,6 +58,7 @@ struct VolumeState {
     // What the files on disk were made from, as far as later decisions need it.
     struct Published {
         std::optional<BootTime> lost_at;          // when the first of its tokens ends, by age
+        std::optional<BootTime> endangered_at;    // when that has used nine tenths of its life
         std::optional<WallTime> expires;          // the same by the issuer's clock
         std::vector<std::uint64_t> token_counts;  // TokenCache::Token::received, one for each source
     };

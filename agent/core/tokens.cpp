@@ -179,8 +179,11 @@ void Core::State::take_token(Now now, TokenUse& use, kube::IssuedToken issued) {
         return;
     }
     if (use.warnings != issued.warnings) {
+        // Injected volumes ask for 3607 s everywhere, so that shortening it to the hour is no news.
+        const bool injected = use.request.expiration_seconds == kube::kInjectedExpirationSeconds;
         for (const std::string& warning : issued.warnings)
-            report(Report::Level::Info, "issuer warns", about(use, {{"warning", warning}}));
+            report(injected ? Report::Level::Debug : Report::Level::Info, "issuer warns",
+                   about(use, {{"warning", warning}}));
         use.warnings = std::move(issued.warnings);
     }
     rotation::HeldToken held{.bytes = std::move(issued.token),

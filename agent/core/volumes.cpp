@@ -155,6 +155,8 @@ void Core::State::look_at_volume(VolumeState& volume) {
         bytes.emplace_back(token.held->bytes.view());
         const rotation::TokenTimes& times = token.held->times;
         pending.lost_at = std::min(pending.lost_at.value_or(BootTime::max()), times.received + times.ttl);
+        pending.endangered_at =
+            std::min(pending.endangered_at.value_or(BootTime::max()), times.received + times.ttl - times.ttl / 10);
         pending.expires = std::min(pending.expires.value_or(WallTime::max()), times.expires);
         pending.token_counts.push_back(token.received);
     }

@@ -82,7 +82,12 @@ TEST_F(CoreTest, AFailingIssuerTakesNothingAwayAndIsRetriedAtItsPace) {
     start_with_one_pod();
     const auto first = token();
     world.issuer.refuses = Error{Errc::Unavailable, "TokenRequest: 503"};
-    world.pass(1h + 30min);
+    world.pass(53min);
+    EXPECT_TRUE(world.pod_status("shop", "web")->ready) << "due, but readers have time";
+    world.pass(2min);
+    EXPECT_FALSE(world.pod_status("shop", "web")->ready) << "readiness turns false before readers fail";
+    EXPECT_THAT(world.pod_status("shop", "web")->message, HasSubstr("about to expire"));
+    world.pass(35min);
     EXPECT_EQ(token(), first) << "expired, but not missing";
     EXPECT_FALSE(world.pod_status("shop", "web")->ready) << "and readiness says so";
     EXPECT_TRUE(world.reported("token refresh failed, serving the old token"));
