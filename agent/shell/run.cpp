@@ -263,14 +263,19 @@ private:
     void on_settled() {
         if (mode_ == Mode::Once)
             return end_once("");
+        notify_ready(log_ready() + " pods");
+        ::malloc_trim(0);  // the first pass takes much more memory than what comes after it
+    }
+
+    // In a function of its own, so that the status of all Pods is gone when memory is given back.
+    std::string log_ready() {
         const Status status = driver_->status();
-        const std::string pods = std::to_string(status.pods.size());
+        std::string pods = std::to_string(status.pods.size());
         log(Report::Level::Info, "agent ready",
             {{"pods", pods},
              {"token_requests", std::to_string(status.token_requests)},
              {"root", configuration_.volumes.root}});
-        notify_ready(pods + " pods");
-        ::malloc_trim(0);  // the first pass takes much more memory than what comes after it
+        return pods;
     }
 
     void on_listing_failed(const Error& error) {
