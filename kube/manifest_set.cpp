@@ -2,6 +2,7 @@
 #include "kube/manifest_set.h"
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 #include <tuple>
 #include <type_traits>
@@ -119,8 +120,8 @@ private:
         const auto file = set_.files_.find(name);
         if (file == set_.files_.end())
             return;
-        for (const Identity& identity : file->second)
-            lose(identity);
+        for (const Identity* identity : file->second)
+            lose(*identity);
         drop_waiting(name);
         set_.complaints_.erase(name);
         set_.files_.erase(file);
@@ -140,12 +141,13 @@ private:
     // What the file no longer says becomes absent; what it may still say, but not readably, stays as its last good
     // version.
     void release(const FileUpdate& update) {
-        std::set<Identity>& holds = set_.files_[update.file];
+        std::set<const Identity*>& holds = set_.files_[update.file];
         set_.complaints_.erase(update.file);
         if (!update.documents) {
             set_.complaints_[update.file].push_back({update.documents.error().what, std::nullopt});
-            for (const Identity& identity : holds)
-                set_.held_.at(identity).state = State::LastGood;
+            for (const Identity* identity : holds)
+                set_.held_.at(*identity).state = State::LastGood;
+            reclaim(update.file, [](const Identity&) { return true; });
             return;
         }
         drop_waiting(update.file);
@@ -164,14 +166,32 @@ private:
                 may_be_anything = true;
         }
         for (auto at = holds.begin(); at != holds.end();) {
-            if (good.contains(*at)) {
-                ++at;
-            } else if (may_be_anything || bad.contains(*at)) {
-                set_.held_.at(*at++).state = State::LastGood;
-            } else {
-                lose(*at);
+            const Identity& identity = **at;
+            if (!good.contains(identity) && !may_be_anything && !bad.contains(identity)) {
+                lose(identity);
                 at = holds.erase(at);
+                continue;
             }
+            if (!good.contains(identity))
+                set_.held_.at(identity).state = State::LastGood;
+            ++at;
+        }
+        if (may_be_anything || !bad.empty())
+            reclaim(update.file, [&](const Identity& identity) {
+                return !good.contains(identity) && (may_be_anything || bad.contains(identity));
+            });
+    }
+
+    // An absent object whose file is back, but cannot be read, may be what it says: an editor that unlinks and creates
+    // writes mistakes as any other does.
+    void reclaim(const std::string& file, const std::function<bool(const Identity&)>& may_be) {
+        for (auto& [identity, held] : set_.held_) {
+            if (held.state != State::Absent || file_of(held) != file || released_.contains(identity) ||
+                !may_be(identity))
+                continue;
+            held.state = State::LastGood;
+            set_.files_[file].insert(&identity);
+            returned_.insert(identity);
         }
     }
 
@@ -184,7 +204,7 @@ private:
             Identity identity = identity_of(object);
             const bool is_first = placed.insert(identity).second;
             const auto held = set_.held_.find(identity);
-            const bool is_ours = is_first && held != set_.held_.end() && held->second.file == file &&
+            const bool is_ours = is_first && held != set_.held_.end() && file_of(held->second) == file &&
                                  held->second.state != State::Absent;
             if (is_first && (is_ours || is_name_free(identity)) && is_uid_free(identity, object)) {
                 accept(file, identity, std::move(object));
@@ -226,24 +246,25 @@ private:
 
     void accept(const std::string& file, const Identity& identity, Object object) {
         const std::string uid = pod_uid(object);
-        const auto held = set_.held_.find(identity);
+        auto held = set_.held_.find(identity);
         if (held == set_.held_.end()) {
             changed_.insert(identity);
-            set_.held_.emplace(identity, Held{std::move(object), file, State::Current});
+            held = set_.held_.emplace(identity, Held{std::move(object), State::Current}).first;
         } else {
             Held& old = held->second;
             if (old.state == State::Absent && !released_.contains(identity))
                 returned_.insert(identity);
             if (!same_content(old.object, object))
                 changed_.insert(identity);
-            if (const auto holder = set_.files_.find(old.file); old.file != file && holder != set_.files_.end())
-                holder->second.erase(identity);
+            if (const auto holder = set_.files_.find(file_of(old));
+                holder != set_.files_.end() && holder->first != file)
+                holder->second.erase(&held->first);
             free_uid(old.object);
-            old = {std::move(object), file, State::Current};
+            old = {std::move(object), State::Current};
         }
         if (!uid.empty())
             set_.uids_.emplace(uid, identity.key);
-        set_.files_[file].insert(identity);
+        set_.files_[file].insert(&held->first);
     }
 
     void free_uid(const Object& object) {
@@ -266,12 +287,14 @@ private:
         return found;
     }
 
-    [[nodiscard]] bool keeps_last_good(const std::set<Identity>& holds, const Complaint& complaint) const {
-        const auto is_last_good = [this](const Identity& identity) {
-            return set_.held_.at(identity).state == State::LastGood;
+    [[nodiscard]] bool keeps_last_good(const std::set<const Identity*>& holds, const Complaint& complaint) const {
+        const auto is_last_good = [this](const Identity* identity) {
+            return set_.held_.at(*identity).state == State::LastGood;
         };
-        if (complaint.identity)
-            return holds.contains(*complaint.identity) && is_last_good(*complaint.identity);
+        if (complaint.identity) {
+            const auto held = set_.held_.find(*complaint.identity);
+            return held != set_.held_.end() && holds.contains(&held->first) && is_last_good(&held->first);
+        }
         return std::ranges::any_of(holds, is_last_good);
     }
 
@@ -280,7 +303,7 @@ private:
         std::string text = place_of(origin_of(waiting.object)) + ": ";
         if (!is_name_free(identity)) {
             const Held& first = set_.held_.at(identity);
-            return text + identity.kind + " " + identity.key.str() + " already stands in " + first.file + ", " +
+            return text + identity.kind + " " + identity.key.str() + " already stands in " + file_of(first) + ", " +
                    place_of(origin_of(first.object)) + "; this one is not used";
         }
         const std::string uid = pod_uid(waiting.object);
@@ -290,9 +313,11 @@ private:
         if (first.state == State::Absent)
             text += ", which is leaving; " + identity.key.str() + " waits until it has left";
         else
-            text += " in " + first.file + ", " + place_of(origin_of(first.object)) + "; this one is not used";
+            text += " in " + file_of(first) + ", " + place_of(origin_of(first.object)) + "; this one is not used";
         return text + (set_.held_.contains(identity) ? kStays : "");
     }
+
+    static const std::string& file_of(const Held& held) { return origin_of(held.object).file; }
 
     static constexpr const char* kStays = "; the last good version stays in use";
 

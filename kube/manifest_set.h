@@ -81,7 +81,6 @@ private:
     enum class State { Current, LastGood, Absent };
     struct Held {
         Object object;
-        std::string file;
         State state = State::Current;
     };
     // A good document that cannot be used because another one came first.
@@ -103,7 +102,8 @@ private:
     [[nodiscard]] std::vector<const T*> all(const char* kind) const;
 
     std::map<Identity, Held> held_;
-    std::map<std::string, std::set<Identity>> files_;           // what each one's documents hold, current or last good
+    // What each one's documents hold, current or last good; the names are those that held_ has.
+    std::map<std::string, std::set<const Identity*>> files_;
     std::map<std::string, std::vector<Complaint>> complaints_;  // of files that have some
     std::map<Place, Waiting> waiting_;
     std::map<std::string, ObjectKey> uids_;  // of the Pods held, where the manifest gives one

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "projector/plan.h"
 
-#include <algorithm>
-#include <map>
-#include <optional>
 #include <set>
 #include <utility>
 
-#include "projector/admission.h"
+#include "projector/annotations.h"
 #include "projector/clean_path.h"
 
 namespace tokenlet::projector {
@@ -17,59 +14,6 @@ using kube::VolumeKind;
 
 bool is_projecting(const kube::Volume& volume) {
     return volume.kind != VolumeKind::Other;
-}
-
-// The name in an annotation is the volume's, or kInjectedVolume for the one with a suffix.
-bool is_called(const kube::Volume& volume, std::string_view name) {
-    return volume.name == name || (name == kInjectedVolume && is_injected_name(volume.name));
-}
-
-// Absolute and clean, or nothing. The root directory itself is no place for a volume.
-std::optional<std::string> clean_directory(std::string_view directory) {
-    if (!directory.starts_with('/'))
-        return {};
-    directory.remove_prefix(std::min(directory.find_first_not_of('/'), directory.size()));
-    Result<std::string> clean = clean_path(directory);
-    if (!clean)
-        return {};
-    return "/" + *clean;
-}
-
-using Directories = std::map<std::string, std::string>;  // volume name -> directory
-
-// One "VOLUME=/dir" of tokenlet.dev/path.
-Result<> read_direct(const kube::Pod& pod, std::string_view text, Directories& directories) {
-    const std::size_t equals = text.find('=');
-    if (equals == text.npos)
-        return fail(Errc::Invalid, "'" + std::string(text) + "' is not VOLUME=/directory");
-    const std::string_view name = text.substr(0, equals);
-    std::optional<std::string> directory = clean_directory(text.substr(equals + 1));
-    if (!directory)
-        return fail(Errc::Invalid, "'" + std::string(text) + "' does not name an absolute directory without '..'");
-    const auto volume = std::ranges::find_if(
-        pod.volumes, [&](const kube::Volume& each) { return is_projecting(each) && is_called(each, name); });
-    if (volume == pod.volumes.end())
-        return fail(Errc::Invalid, "no volume '" + std::string(name) + "' that projects files");
-    for (const auto& [other_name, other] : directories)
-        if (other_name == volume->name || other == *directory)
-            return fail(Errc::Invalid, "'" + std::string(text) + "' names a volume or directory a second time");
-    directories.emplace(volume->name, *std::move(directory));
-    return {};
-}
-
-Result<Directories> direct_paths(const kube::Pod& pod) {
-    Directories directories;
-    const auto annotation = pod.meta.annotations.find(kPathAnnotation);
-    if (annotation == pod.meta.annotations.end())
-        return directories;
-    std::string_view rest = annotation->second;
-    while (true) {
-        const std::size_t comma = rest.find(',');
-        TRY(read_direct(pod, rest.substr(0, comma), directories));
-        if (comma == rest.npos)
-            return directories;
-        rest.remove_prefix(comma + 1);
-    }
 }
 
 std::set<std::string_view> mounted_volumes(const kube::Pod& pod) {
@@ -144,12 +88,8 @@ std::string_view kind_name(const kube::VolumeProjection& source) {
     return kNames[source.index()];
 }
 
-VolumePlan compile_volume(const kube::Pod& pod, const Host& host, const kube::Volume& volume, std::string direct) {
-    VolumePlan plan{.name = volume.name,
-                    .direct = std::move(direct),
-                    .kind = volume.kind,
-                    .default_mode = volume.default_mode,
-                    .sources = {}};
+VolumePlan compile_volume(const kube::Pod& pod, const Host& host, const kube::Volume& volume) {
+    VolumePlan plan{.name = volume.name, .kind = volume.kind, .default_mode = volume.default_mode, .sources = {}};
     plan.sources.reserve(volume.sources.size());
     for (const kube::VolumeProjection& source : volume.sources) {
         Result<Source> compiled = std::visit(SourceCompiler{pod, host, volume.default_mode}, source);
@@ -163,24 +103,22 @@ VolumePlan compile_volume(const kube::Pod& pod, const Host& host, const kube::Vo
 
 Result<Plan> compile(const kube::Pod& pod, const Host& host) {
     Readership who = TRY(readership(pod));
-    Directories direct = TRY(direct_paths(pod), "metadata.annotations['tokenlet.dev/path']");
+    const Annotations annotations = TRY(read_annotations(pod.meta.annotations));
     Plan plan{.ns = pod.meta.ns,
               .name = pod.meta.name,
               .uid = pod.meta.uid,
               .service_account = pod.service_account_name,
               .readership = std::move(who),
               .ownership = host.ownership,
+              .grace = annotations.grace,
               .volumes = {},
               .unmounted = {}};
     const std::set<std::string_view> mounted = mounted_volumes(pod);
     for (const kube::Volume& volume : pod.volumes) {
         if (!is_projecting(volume))
             continue;
-        const auto directory = direct.find(volume.name);
-        const bool direct_here = directory != direct.end();
-        if (direct_here || mounted.contains(volume.name))
-            plan.volumes.push_back(
-                compile_volume(pod, host, volume, direct_here ? std::move(directory->second) : std::string()));
+        if (mounted.contains(volume.name))
+            plan.volumes.push_back(compile_volume(pod, host, volume));
         else
             plan.unmounted.push_back(volume.name);
     }

@@ -10,19 +10,21 @@
 //          kept as a BrokenSource: it fails that volume when it is built, and no other.
 // Source   kubernetes pkg/volume/projected/projected.go, pkg/kubelet/token/token_manager.go.
 //
-// A volume is planned when a container of any kind mounts it, or tokenlet.dev/path names it. The others project nothing,
-// as on a kubelet; `unmounted` lists them, so that a person can be told.
+// A volume is planned when a container of any kind mounts it. The others project nothing, as on a kubelet; `unmounted` lists
+// them, so that a person can be told.
 #pragma once
 
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "kube/objects.h"
 #include "kube/token_request.h"
 #include "projector/access.h"
@@ -30,8 +32,6 @@
 #include "projector/trust_bundle.h"
 
 namespace tokenlet::projector {
-
-inline constexpr char kPathAnnotation[] = "tokenlet.dev/path";  // "VOLUME=/dir[,VOLUME=/dir]"
 
 struct TokenSource {
     std::string path;
@@ -86,7 +86,6 @@ using Source = std::variant<std::monostate, TokenSource, ObjectSource, BundleSou
 
 struct VolumePlan {
     std::string name;
-    std::string direct;  // the directory that tokenlet.dev/path names, clean and absolute; empty: in the volume root
     kube::VolumeKind kind = kube::VolumeKind::Projected;
     mode_t default_mode = kube::kDefaultMode;
     std::vector<Source> sources;
@@ -100,6 +99,7 @@ struct Plan {
     std::string service_account;
     Readership readership;
     Ownership ownership = Ownership::Chown;
+    std::optional<Duration> grace;       // for which a replaced generation stays; unset: as configured
     std::vector<VolumePlan> volumes;     // in the Pod's order
     std::vector<std::string> unmounted;  // volumes that would project files, if anything mounted them
     bool operator==(const Plan&) const = default;

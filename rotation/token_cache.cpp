@@ -3,20 +3,23 @@
 
 #include <algorithm>
 #include <cassert>
+#include <tuple>
 #include <utility>
 
 namespace tokenlet::rotation {
 
 TokenCache::Token& TokenCache::want(const std::string& key) {
-    Token& token = tokens_[key];
+    const auto found = tokens_.try_emplace(key).first;
+    Token& token = found->second;
+    token.key = found->first;
     if (token.id == 0)
         token.id = ++last_token_;
     ++token.users;
     return token;
 }
 
-void TokenCache::release(const std::string& key) {
-    const auto found = tokens_.find(key);
+void TokenCache::release(const Token& token) {
+    const auto found = tokens_.find(token.key);
     assert(found != tokens_.end() && found->second.users > 0);
     if (--found->second.users > 0)
         return;
@@ -36,7 +39,9 @@ const TokenCache::Token* TokenCache::find(const std::string& key) const {
 }
 
 void TokenCache::adopt(Token& token, HeldToken held) {
-    if (!token.held)
+    // After a reboot without a clock all are as old as can be; then what it once said has to do.
+    const auto age = [](const HeldToken& one) { return std::tie(one.times.received, one.received_wall); };
+    if (!token.held || age(*token.held) < age(held))
         token.held = std::move(held);
 }
 
@@ -57,7 +62,9 @@ Verdict TokenCache::check(const Token& token, BootTime boot_now, WallTime issuer
     const Due next = due(token.held->times, token.held->jitter, policy_);
     if (next.at <= boot_now)
         return ask(next.rule);
-    return {.ask = false, .rule = next.rule, .look_again = next.at};
+    // After a step the issuer's clock may come to the end before the token is of age; just then nothing else wakes it.
+    const BootTime refused = boot_now + (token.held->times.expires - issuer_now) + Duration(1);
+    return {.ask = false, .rule = next.rule, .look_again = std::min(next.at, refused)};
 }
 
 TokenCache::RequestId TokenCache::begin(Token& token, BootTime now) {
@@ -74,17 +81,18 @@ TokenCache::Token* TokenCache::awaiting(RequestId id) {
     return found == in_flight_.end() ? nullptr : found->second;
 }
 
-void TokenCache::succeed(Token& token, HeldToken held, BootTime boot_now, WallTime issuer_now, std::uint64_t random) {
+void TokenCache::succeed(Token& token, HeldToken held, Standing standing, BootTime boot_now, WallTime issuer_now,
+                         std::uint64_t random) {
     in_flight_.erase(token.in_flight.value_or(0));
     token.in_flight.reset();
     held.jitter = draw_jitter(held.times.ttl, policy_, random);
     token.held = std::move(held);
-    token.demanded = false;
+    token.demanded = standing == Standing::Foreign;
     token.failures = 0;
     token.error.reset();
     ++token.received;
-    // A fresh token that the issuer's clock refuses would be asked for again at once, for ever: pace it like a failure.
-    if (is_refused(token.held->times, issuer_now)) {
+    // A fresh token that is no good would be asked for again at once, for ever: pace it like a failure.
+    if (token.demanded || is_refused(token.held->times, issuer_now)) {
         const Failure refusal{.count = ++token.refusals, .code = Errc::Unavailable, .retry_after = {}};
         token.next_try = boot_now + retry_delay(refusal, std::nullopt, random);
     } else {

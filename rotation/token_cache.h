@@ -12,12 +12,15 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/boxed.h"
 #include "base/result.h"
 #include "base/secret.h"
 #include "base/time.h"
@@ -39,6 +42,12 @@ struct HeldToken {
     std::string service_account_uid;
 };
 
+// Whether whoever verifies would take a token at all.
+enum class Standing {
+    Good,
+    Foreign,  // it is of a key or account that has gone while it was under way
+};
+
 // What check() found.
 struct Verdict {
     bool ask = false;
@@ -52,14 +61,15 @@ public:
 
     struct Token {
         std::uint64_t id = 0;  // small, stable, never used twice
+        std::string_view key;
         std::optional<HeldToken> held;
         std::optional<RequestId> in_flight;
         BootTime asked;              // when the request in flight was sent
         bool demanded = false;       // someone knows a reason that the schedule does not
         unsigned failures = 0;       // in a row
-        std::optional<Error> error;  // of the last failure
+        Boxed<Error> error;          // of the last failure
         BootTime next_try;           // with failures or refusals: not before
-        unsigned refusals = 0;       // tokens in a row that the issuer's own clock refuses
+        unsigned refusals = 0;       // tokens in a row that were no good when they came: foreign, or refused by a clock
         std::uint64_t received = 0;  // tokens, by this process
         std::size_t users = 0;
     };
@@ -69,12 +79,12 @@ public:
     // The token of this key, made if there is none; every want() has its release(). A token that nobody wants any more is
     // forgotten, and so is the answer to a request for it. The reference stays good until then.
     Token& want(const std::string& key);
-    void release(const std::string& key);
+    void release(const Token& token);
     [[nodiscard]] Token* find(const std::string& key);
     [[nodiscard]] const Token* find(const std::string& key) const;
-    [[nodiscard]] const std::map<std::string, Token>& tokens() const { return tokens_; }
+    [[nodiscard]] const std::map<std::string, Token, std::less<>>& tokens() const { return tokens_; }
 
-    // A token of an earlier process. Ignored when one is held already.
+    // A token of an earlier process. Of two the younger is held.
     void adopt(Token& token, HeldToken held);
 
     [[nodiscard]] Verdict check(const Token& token, BootTime boot_now, WallTime issuer_now) const;
@@ -85,7 +95,8 @@ public:
     // The token that this answer belongs to, or null: nobody waits for it (repeated, late, or given up).
     [[nodiscard]] Token* awaiting(RequestId id);
 
-    void succeed(Token& token, HeldToken held, BootTime boot_now, WallTime issuer_now, std::uint64_t random);
+    void succeed(Token& token, HeldToken held, Standing standing, BootTime boot_now, WallTime issuer_now,
+                 std::uint64_t random);
     void fail(Token& token, Error error, std::optional<Duration> retry_after, BootTime boot_now, WallTime issuer_now,
               std::uint64_t random);
 
@@ -95,7 +106,7 @@ public:
 
 private:
     RotationPolicy policy_;
-    std::map<std::string, Token> tokens_;
+    std::map<std::string, Token, std::less<>> tokens_;
     std::map<RequestId, Token*> in_flight_;
     RequestId last_request_ = 0;
     std::uint64_t last_token_ = 0;

@@ -130,11 +130,12 @@ struct TokenFailure {
 using TokenAnswer = std::expected<kube::IssuedToken, TokenFailure>;
 
 struct PublishOutcome {
-    bool wrote = false;              // a new generation was made
-    bool repaired = false;           // something on disk was not as it had been left
-    std::string reason;              // what was amiss: "token: content differs"
-    std::string generation;          // the current one
-    std::vector<std::string> older;  // those still there beside it
+    bool wrote = false;                // a new generation was made
+    bool repaired = false;             // something on disk was not as it had been left
+    std::string reason;                // what was amiss: "token: content differs"
+    std::string generation;            // the current one
+    std::vector<std::string> older;    // those still there beside it
+    std::vector<std::string> blocked;  // names left alone: a directory of somebody else stands there
 };
 
 struct IssuerAnswer {

@@ -43,7 +43,12 @@ void Core::State::on_timer(Now now) {
                 sweep(now, *volumes_.at(due->id));
                 break;
             case DeadlineKind::Remove:
-                remove(*volumes_.at(due->id));
+                if (VolumeState& volume = *volumes_.at(due->id); volume.pod->gone) {
+                    remove(volume);
+                } else {
+                    overdue_volumes_.insert(due->id);  // goes when a complete listing has it out still
+                    list_manifests();
+                }
                 break;
         }
     }
@@ -57,6 +62,10 @@ void Core::State::settle(Now now) {
         const std::uint64_t id = *dirty_pods_.begin();
         dirty_pods_.erase(dirty_pods_.begin());
         plan_pod(now, *pods_.at(id));
+    }
+    for (const std::uint64_t id : std::exchange(volumes_to_remove_, {})) {
+        if (const auto volume = volumes_.find(id); volume != volumes_.end() && volume->second->plan == nullptr)
+            remove(*volume->second);
     }
     save_identities();
     tell_issuer();

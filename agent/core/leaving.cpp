@@ -27,8 +27,10 @@ void Core::State::see_returned(const kube::Identity& object) {
     absent_objects_.erase(object);
     if (object.kind != "Pod")
         return;
-    if (const auto pod = pods_by_key_.find(object.key); pod != pods_by_key_.end())
+    if (const auto pod = pods_by_key_.find(object.key); pod != pods_by_key_.end()) {
         pod->second->absent_since.reset();
+        pod->second->released = false;
+    }
 }
 
 // What an earlier run knew and this directory does not have counts as absent from now on.
@@ -47,23 +49,28 @@ void Core::State::see_first_listing(Now now) {
 
 // Called after each complete listing, so whatever is absent is absent now.
 void Core::State::consider_removals(Now now) {
+    // A document that cannot be read may be the one of a Pod that this process has never seen.
+    if (!manifests_.problems().empty())
+        all_read_since_.reset();
+    else if (!all_read_since_)
+        all_read_since_ = now.boot;
     if (removals_held(now))
         return;
+    volumes_to_remove_.merge(std::exchange(overdue_volumes_, {}));
     const auto over = [&](BootTime since) { return since + settings_.removal_delay <= now.boot; };
     std::vector<PodState*> leaving;
     std::optional<BootTime> next;
     const auto wait_for = [&](BootTime since) {
         next = std::min(next.value_or(BootTime::max()), since + settings_.removal_delay);
     };
-    // A document that cannot be read may be the one of a Pod that this process has never seen.
-    const bool all_read = manifests_.problems().empty();
     for (const auto& [id, pod] : pods_) {
-        if (!pod->absent_since || pod->gone || (!pod->seen && !all_read))
+        if (!pod->absent_since || pod->gone || (!pod->seen && !all_read_since_))
             continue;
-        if (over(*pod->absent_since))
+        const BootTime since = pod->seen ? *pod->absent_since : std::max(*pod->absent_since, *all_read_since_);
+        if (over(since))
             leaving.push_back(pod.get());
         else
-            wait_for(*pod->absent_since);
+            wait_for(since);
     }
     for (PodState* pod : leaving) {
         const auto current = pods_by_key_.find(pod->key);
@@ -98,33 +105,38 @@ void Core::State::consider_removals(Now now) {
     }
 
     // Only now is it sure that what is on the issuer's record and in no manifest has really gone.
-    if (!told_everything_ && all_read && over(*first_listed_))
-        everything_to_tell_ = told_everything_ = true;
-    else if (!over(*first_listed_))
-        wait_for(*first_listed_);
+    if (!told_everything_ && all_read_since_) {
+        const BootTime sure = std::max(*first_listed_, *all_read_since_);
+        // A Pod whose manifest is refused is not told, and has not gone.
+        const auto is_told = [](const auto& entry) { return entry.second->plan || entry.second->gone; };
+        if (!over(sure))
+            wait_for(sure);
+        else if (std::ranges::all_of(pods_, is_told))
+            everything_to_tell_ = told_everything_ = true;
+    }
     if (next)
         deadlines_.set({DeadlineKind::List}, *next);
 }
 
 bool Core::State::removals_held(Now now) {
+    const bool release = std::exchange(release_asked_, false);
     std::size_t absent = 0;
     std::size_t all = 0;
     for (const auto& [id, pod] : pods_) {
         if (pod->gone)
             continue;
         ++all;
-        absent += pod->absent_since ? 1 : 0;
+        pod->released |= release && pod->absent_since;
+        absent += pod->absent_since && !pod->released ? 1 : 0;
     }
     if (absent == 0) {
         if (std::exchange(held_until_, std::nullopt))
             report(Report::Level::Info, "removals are no longer held: every pod is back", {});
         deadlines_.cancel({DeadlineKind::Guard});
         held_why_.clear();
-        directory_changed_ = released_ = false;
+        directory_changed_ = false;
         return false;
     }
-    if (released_)
-        return false;
     if (held_until_)
         return true;
 
@@ -142,9 +154,9 @@ bool Core::State::removals_held(Now now) {
     return true;
 }
 
-// By a person, or because the hour is over: what is absent at the next complete listing goes.
+// By a person, or because the hour is over: what is absent at the next complete listing goes, and nothing else.
 void Core::State::release_removals() {
-    released_ = true;
+    release_asked_ = true;
     held_until_.reset();
     held_why_.clear();
     deadlines_.cancel({DeadlineKind::Guard});
@@ -155,16 +167,15 @@ void Core::State::leave(Now now, PodState& pod) {
     report(Report::Level::Info, "pod has left, its tokens die and its volumes are removed",
            {{"pod", pod.key.str()}, {"uid", pod.uid}});
     pod.gone = true;
-    pods_gone_.push_back({pod.key, pod.uid});
-    if (pod.drawn)
-        identities_to_remove_.push_back({pod.key, pod.uid});
+    // The issuer is told only when the uid is off the disk: else a crash in between would bring it back from the dead.
+    (pod.drawn ? identities_to_remove_ : pods_gone_).push_back({pod.key, pod.uid});
     pods_to_save_.erase(pod.id);
     pods_to_tell_.erase(pod.id);
     dirty_pods_.erase(pod.id);
     if (const auto current = pods_by_key_.find(pod.key); current != pods_by_key_.end() && current->second == &pod)
         pods_by_key_.erase(current);
     file_under(pod, {});
-    for (const auto& [name, volume] : pod.volumes) {
+    for (VolumeState* volume : pod.volumes) {
         unwant(*volume);
         remove(*volume);
     }

@@ -113,16 +113,21 @@ void Core::State::take_pod(Now now, const kube::ObjectKey& key) {
             return;
         }
         pod = same_uid != pods_by_uid_.end() ? same_uid->second : &make_pod(key, uid);
-        pod->key = key;
-        pod->drawn = wanted.empty();
-        if (pod->drawn) {
-            pod->saved = false;
-            pods_to_save_.insert(pod->id);
+        if (pod->key != key) {
+            for (VolumeState* volume : pod->volumes)
+                volume->named = pod->key;
+            pod->key = key;
         }
         pods_by_key_[key] = pod;
     }
+    if (wanted.empty() && !pod->drawn) {
+        pod->drawn = true;
+        pod->saved = false;
+        pods_to_save_.insert(pod->id);
+    }
     pod->seen = true;
     pod->absent_since.reset();
+    pod->released = false;
     dirty_pods_.insert(pod->id);
 }
 
@@ -178,7 +183,7 @@ void Core::State::plan_pod(Now now, PodState& pod) {
     if (pod.plan && *pod.plan == *plan)
         return;
     if (!pod.plan)
-        report(Report::Level::Info, "pod seen",
+        report(first_listed_ ? Report::Level::Info : Report::Level::Debug, "pod seen",
                {{"pod", pod.key.str()}, {"uid", pod.uid}, {"serviceAccount", plan->service_account}});
     for (const std::string& volume : plan->unmounted)
         report(Report::Level::Info, "volume is mounted by no container and not projected",
@@ -219,18 +224,20 @@ kube::ObjectKey Core::State::planned_account(const PodState& pod) {
     return {pod.key.ns, pod.plan->service_account};
 }
 
-void Core::State::file_under(PodState& pod, std::set<kube::ObjectKey> accounts) {
-    if (pod.accounts == accounts)
+void Core::State::file_under(PodState& pod, const std::set<kube::ObjectKey>& accounts) {
+    if (std::ranges::equal(pod.accounts, accounts, {},
+                           [](const auto& pods) -> const kube::ObjectKey& { return pods->first; }))
         return;
-    for (const kube::ObjectKey& account : pod.accounts) {
-        const auto pods = pods_by_account_.find(account);
+    for (const PodsByAccount::iterator pods : std::exchange(pod.accounts, {})) {
         pods->second.erase(pod.id);
         if (pods->second.empty())
             pods_by_account_.erase(pods);
     }
-    for (const kube::ObjectKey& account : accounts)
-        pods_by_account_[account].insert(pod.id);
-    pod.accounts = std::move(accounts);
+    for (const kube::ObjectKey& account : accounts) {
+        const auto pods = pods_by_account_.try_emplace(account).first;
+        pods->second.insert(pod.id);
+        pod.accounts.push_back(pods);
+    }
 }
 
 Result<const kube::ConfigMap*> Core::State::config_map(const kube::ObjectKey& key) const {

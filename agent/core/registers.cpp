@@ -39,6 +39,7 @@ void Core::State::on_identities_saved(Now now, std::uint64_t ticket, const Resul
         report(Report::Level::Info, "uids of new pods are recorded", {});
     identities_to_remove_.erase(identities_to_remove_.begin(),
                                 identities_to_remove_.begin() + static_cast<std::ptrdiff_t>(saved.removed.size()));
+    pods_gone_.insert(pods_gone_.end(), saved.removed.begin(), saved.removed.end());
     for (const PodIdentity& identity : saved.added) {
         const auto pod = pods_by_uid_.find(identity.uid);
         if (pod == pods_by_uid_.end())
@@ -137,7 +138,7 @@ void Core::State::take_account_uid(const kube::ObjectKey& account, const std::st
     if (pods == pods_by_account_.end())
         return;
     for (const std::uint64_t id : pods->second) {
-        for (const auto& [name, volume] : pods_.at(id)->volumes) {
+        for (const VolumeState* volume : pods_.at(id)->volumes) {
             for (const std::uint64_t token : volume->tokens) {
                 demand_if_foreign(uses_.at(token));
                 waking_tokens_.insert(token);

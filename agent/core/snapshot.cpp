@@ -36,7 +36,8 @@ Status Core::State::status(Now now) const {
     for (const kube::Problem& problem : manifests_.problems())
         status.problems.push_back(problem.str());
     for (const auto& [id, pod] : pods_) {
-        if (pod->gone || (!pod->plan && !pod->error))
+        const bool left_behind = pod->absent_since && !pod->volumes.empty();  // of an earlier run
+        if (pod->gone || (!pod->plan && !pod->error && !left_behind))
             continue;
         PodStatus& shown = status.pods.emplace_back();
         shown.ns = pod->key.ns;
@@ -58,18 +59,18 @@ Status Core::State::status(Now now) const {
         if (!pod->plan)
             continue;
         for (const projector::VolumePlan& plan : pod->plan->volumes) {
-            const auto found = pod->volumes.find({std::string(projector::plugin_directory(plan.kind)), plan.name});
-            if (found == pod->volumes.end())
+            const VolumeState* found = pod->volume(projector::plugin_directory(plan.kind), plan.name);
+            if (found == nullptr)
                 continue;
-            shown.volumes.push_back(volume_status(now, *found->second));
+            shown.volumes.push_back(volume_status(now, *found));
             const VolumeStatus& volume = shown.volumes.back();
             shown.ready = shown.ready && volume.ready;
             if (shown.message.empty() && !volume.error.empty())
                 shown.message = "volume " + volume.name + ": " + volume.error;
             // An error that is on its way out, because what was waited for has come, decides nothing.
-            const bool being_mended = found->second->publishing && found->second->failures == 0;
-            const bool failed = found->second->error && !found->second->waiting && !being_mended;
-            const bool decided = found->second->published || failed || blocked;
+            const bool being_mended = found->publishing && found->failures == 0;
+            const bool failed = found->error && !found->waiting && !being_mended;
+            const bool decided = found->published || failed || blocked;
             status.settled = status.settled && decided;
         }
     }
@@ -82,7 +83,7 @@ Status Core::State::status(Now now) const {
 VolumeStatus Core::State::volume_status(Now now, const VolumeState& volume) const {
     VolumeStatus shown;
     shown.name = volume.plan->name;
-    shown.path = volume.path.str();
+    shown.path = volume.path().str();
     shown.rotations = volume.rotations;
     shown.ready = volume.published.has_value();
     if (volume.error)
@@ -90,13 +91,16 @@ VolumeStatus Core::State::volume_status(Now now, const VolumeState& volume) cons
     if (volume.published) {
         const VolumeState::Published& published = *volume.published;
         const auto failing = [&](std::uint64_t id) { return uses_.at(id).token->error.has_value(); };
+        const bool too_early = published.valid_from && issuer_now(now) < *published.valid_from;
         const bool expired = (published.lost_at && *published.lost_at <= now.boot) ||
                              (published.expires && *published.expires < issuer_now(now));
         const bool endangered = published.endangered_at && *published.endangered_at <= now.boot &&
                                 (volume.error || std::ranges::any_of(volume.tokens, failing));
-        shown.ready = !expired && !endangered;
+        shown.ready = !expired && !endangered && !too_early && !volume.blocked;
         if (shown.error.empty() && !shown.ready)
-            shown.error = expired ? "a token has expired" : "a token is about to expire and cannot be refreshed";
+            shown.error = expired     ? "a token has expired"
+                          : too_early ? "a token is not valid before " + rfc3339(*published.valid_from)
+                                      : "a token is about to expire and cannot be refreshed";
     }
 
     std::size_t token = 0;

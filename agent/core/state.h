@@ -16,9 +16,13 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "agent/core/core.h"
+#include "base/boxed.h"
 #include "projector/payload.h"
 #include "rotation/deadline_queue.h"
 #include "rotation/token_cache.h"
@@ -50,6 +54,11 @@ using UsedObject = std::pair<projector::ObjectKind, kube::ObjectKey>;
 
 struct PodState;
 
+using PodsByAccount = std::map<kube::ObjectKey, std::set<std::uint64_t>>;
+using VolumesByObject = std::map<UsedObject, std::set<std::uint64_t>>;
+
+// Ten thousand of each of the next three are kept: what another one knows is asked of that one, and what is rarely there
+// is Boxed.
 struct VolumeState {
     struct Retained {
         std::string generation;
@@ -59,29 +68,37 @@ struct VolumeState {
     struct Published {
         std::optional<BootTime> lost_at;          // when the first of its tokens ends, by age
         std::optional<BootTime> endangered_at;    // when that has used nine tenths of its life
+        std::optional<WallTime> valid_from;       // when verifiers accept the last of them, by the issuer's clock
         std::optional<WallTime> expires;          // the same by the issuer's clock
         std::vector<std::uint64_t> token_counts;  // TokenCache::Token::received, one for each source
     };
 
     std::uint64_t id = 0;
     PodState* pod = nullptr;
-    VolumePath path;
-    std::vector<VolumeName> names;
-    const projector::VolumePlan* plan = nullptr;  // null: no manifest wants it; it is here to be removed
-    std::vector<UsedObject> objects;              // that the plan names
-    std::vector<std::uint64_t> tokens;            // ids, one for each token source, in order
+    std::string_view plugin_directory;  // projector's
+    std::string name;
+    Boxed<kube::ObjectKey> named;                    // its stable names are of this Pod, which has another name by now
+    const projector::VolumePlan* plan = nullptr;     // null: no manifest wants it; it is here to be removed
+    std::vector<VolumesByObject::iterator> objects;  // that the plan names
+    std::vector<std::uint64_t> tokens;               // ids, one for each token source, in order
 
     bool waiting = false;     // for the first answer about one of its tokens
     bool publishing = false;  // until on_published
     bool removing = false;    // until on_removed
     bool look_again = false;  // something changed meanwhile
-    Published pending;        // becomes published with the answer
+    bool blocked = false;     // something stands where a name of it belongs
+    std::optional<BootTime>
+        failed_at;             // the last publish, if it failed: it may have replaced a generation all the same
+    Boxed<Published> pending;  // becomes published with the answer
     std::optional<Published> published;
     std::vector<Retained> retained;
-    std::optional<FoundVolume> found;  // an earlier run's, until its tokens are adopted
-    unsigned failures = 0;             // of publishing, in a row
-    std::optional<Error> error;
+    Boxed<FoundVolume> found;  // an earlier run's, until its tokens are adopted
+    unsigned failures = 0;     // of publishing, in a row
+    Boxed<Error> error;
     std::uint64_t rotations = 0;
+
+    [[nodiscard]] VolumePath path() const;
+    [[nodiscard]] std::vector<VolumeName> names() const;
 };
 
 struct PodState {
@@ -94,22 +111,32 @@ struct PodState {
     bool seen = false;        // this process has read its manifest
     bool gone = false;        // it has left: its volumes are being removed
     std::optional<BootTime> absent_since;
+    bool released = false;  // absent, and its removal is not to be held
     std::optional<projector::Plan> plan;
-    std::set<kube::ObjectKey> accounts;  // the manifest's and the plan's, mostly one: what wakes it
-    std::optional<Error> error;          // admission, policy, plan; an earlier plan stays in force
-    std::map<std::pair<std::string, std::string>, VolumeState*> volumes;  // (plugin directory, name)
+    std::vector<PodsByAccount::iterator> accounts;  // the manifest's and the plan's, mostly one: what wakes it
+    Boxed<Error> error;                             // admission, policy, plan; an earlier plan stays in force
+    std::vector<VolumeState*> volumes;
+
+    [[nodiscard]] VolumeState* volume(std::string_view plugin_directory, std::string_view name) const;  // or null
 };
 
 // A token, and who projects it.
 struct TokenUse {
     enum class Told { Nothing, Failing, NearlyExpired, Expired };
     TokenCache::Token* token = nullptr;
-    std::string key;
-    std::vector<std::string> warnings;  // of the last answer, so that the same ones are reported once
-    kube::TokenRequest request;
     PodState* pod = nullptr;
-    std::set<std::uint64_t> volumes;
+    std::vector<std::uint64_t> volumes;
+    std::size_t warnings = 0;   // hash of the last answer's, so that the same ones are reported once
     Told told = Told::Nothing;  // how much of a lasting failure has been reported
+};
+
+// A token's place in the queue for a request: the most urgent first. Those that fail come after all others, and in the
+// order of their next tries, so that none of them takes the requests of the rest.
+struct Turn {
+    bool failing = false;
+    BootTime at;  // when its readers are lost, or when it may be tried again
+    std::uint64_t token = 0;
+    auto operator<=>(const Turn&) const = default;
 };
 
 class Core::State final : public projector::Objects {
@@ -174,7 +201,7 @@ private:
     void wake_users(const kube::Identity& object);
     void plan_pod(Now now, PodState& pod);
     [[nodiscard]] Result<projector::Plan> make_plan(const kube::Pod& manifest, const PodState& pod) const;
-    void file_under(PodState& pod, std::set<kube::ObjectKey> accounts);
+    void file_under(PodState& pod, const std::set<kube::ObjectKey>& accounts);
     [[nodiscard]] static kube::ObjectKey planned_account(const PodState& pod);
 
     // leaving.cpp
@@ -193,7 +220,8 @@ private:
     void take_account_uid(const kube::ObjectKey& account, const std::string& uid);
 
     // tokens.cpp
-    std::uint64_t want_token(PodState& pod, const kube::TokenRequest& request);
+    std::uint64_t want_token(const VolumeState& volume, const kube::TokenRequest& request);
+    [[nodiscard]] kube::TokenRequest request_of(const TokenUse& use) const;
     void release_token(std::uint64_t id);
     void wake_tokens(const PodState& pod);
     void adopt_token(Now now, const VolumeState& volume, TokenUse& use, const std::string& path);
@@ -202,13 +230,14 @@ private:
     void take_token(Now now, TokenUse& use, kube::IssuedToken issued);
     void token_failed(Now now, TokenUse& use, TokenFailure failure);
     void demand(TokenUse& use);
+    [[nodiscard]] bool is_foreign(const PodState& pod, const rotation::HeldToken& held) const;
     void demand_if_foreign(TokenUse& use);
     [[nodiscard]] std::vector<Field> about(const TokenUse& use, std::vector<Field> more) const;
 
     // volumes.cpp
-    [[nodiscard]] static std::vector<VolumeName> names_of(const PodState& pod, const std::string& volume);
     void measure_skew(const std::vector<FoundVolume>& found);
-    VolumeState& make_volume(PodState& pod, const VolumePath& path);
+    [[nodiscard]] VolumeState* find_volume(const VolumePath& path) const;  // null: there is none
+    VolumeState& make_volume(PodState& pod, std::string_view plugin_directory, std::string name);
     void set_volumes(Now now, PodState& pod);
     void set_tokens(Now now, VolumeState& volume);
     void set_users(VolumeState& volume, const projector::VolumePlan* plan);
@@ -216,6 +245,8 @@ private:
     void look_at_volume(VolumeState& volume);
     void volume_failed(Now now, VolumeState& volume, Error error);
     void report_rotations(Now now, const VolumeState& volume, const std::vector<std::uint64_t>& before);
+    [[nodiscard]] Duration grace_of(const VolumeState& volume) const;
+    void take_blocked(VolumeState& volume, const std::vector<std::string>& blocked);
     void retain(Now now, VolumeState& volume, const std::vector<std::string>& older);
     void sweep(Now now, VolumeState& volume);
     void remove(VolumeState& volume);
@@ -242,9 +273,9 @@ private:
     bool told_everything_ = false;
 
     std::map<std::uint64_t, std::unique_ptr<PodState>> pods_;
-    std::map<std::string, PodState*> pods_by_uid_;
+    std::map<std::string_view, PodState*> pods_by_uid_;
     std::map<kube::ObjectKey, PodState*> pods_by_key_;  // the one that the manifest of this name means
-    std::map<kube::ObjectKey, std::set<std::uint64_t>> pods_by_account_;
+    PodsByAccount pods_by_account_;
     std::set<std::uint64_t> dirty_pods_;
     std::set<kube::ObjectKey> pods_waiting_for_uid_;  // their uid still stands in a volume that is being removed
 
@@ -252,7 +283,10 @@ private:
     bool directory_changed_ = false;                     // since the last time that no Pod was absent
     std::optional<BootTime> held_until_;
     std::string held_why_;
-    bool released_ = false;  // a person has said so, or the hour is over
+    bool release_asked_ = false;               // a person has said so, or the hour is over
+    std::optional<BootTime> all_read_since_;   // no manifest has had a problem
+    std::set<std::uint64_t> overdue_volumes_;  // taken out of their manifests, as far as the last listing knows
+    std::set<std::uint64_t> volumes_to_remove_;
 
     std::set<std::uint64_t> pods_to_save_;
     std::vector<PodIdentity> identities_to_remove_;
@@ -273,7 +307,7 @@ private:
     TokenCache tokens_;
     std::map<std::uint64_t, TokenUse> uses_;
     std::set<std::uint64_t> waking_tokens_;
-    std::set<std::pair<BootTime, std::uint64_t>> asking_;  // (when its readers are lost, token): the most urgent first
+    std::set<Turn> asking_;
     std::optional<std::set<std::string>> key_ids_;
     std::string root_ca_pem_;
     mutable std::map<std::string, kube::ConfigMap> root_cas_;  // kube-root-ca.crt by namespace, made when asked for
@@ -281,8 +315,7 @@ private:
     std::uint64_t request_failures_ = 0;
 
     std::map<std::uint64_t, std::unique_ptr<VolumeState>> volumes_;
-    std::map<VolumePath, VolumeState*> volumes_by_path_;
-    std::map<UsedObject, std::set<std::uint64_t>> users_;  // volumes by what they use
+    VolumesByObject users_;
     std::set<std::uint64_t> dirty_volumes_;
     std::uint64_t publish_cursor_ = 0;  // the last dirty volume looked at: the next turn goes on after it
     std::size_t publishes_under_way_ = 0;

@@ -10,51 +10,59 @@ namespace {
 // A Pod that waits for its first token is as urgent as a token with this long to live.
 constexpr Duration kFirstTokenUrgency = std::chrono::minutes(1);
 
-std::string name_of(const VolumeState& volume) {
-    return volume.plan == nullptr ? volume.path.volume : volume.plan->name;
+std::size_t hash_of(const std::vector<std::string>& texts) {
+    std::size_t hash = 0;
+    for (const std::string& text : texts)
+        hash = hash * 31 + std::hash<std::string>{}(text);
+    return hash;
 }
 
 }  // namespace
 
-std::uint64_t Core::State::want_token(PodState& pod, const kube::TokenRequest& request) {
-    const std::string key = request.key();
-    TokenCache::Token& token = tokens_.want(key);
+std::uint64_t Core::State::want_token(const VolumeState& volume, const kube::TokenRequest& request) {
+    TokenCache::Token& token = tokens_.want(request.key());
     TokenUse& use = uses_[token.id];
-    if (use.token == nullptr) {
-        use.token = &token;
-        use.key = key;
-        use.request = request;
-        use.pod = &pod;
-    }
+    use.token = &token;
+    use.pod = volume.pod;
+    if (std::ranges::find(use.volumes, volume.id) == use.volumes.end())
+        use.volumes.push_back(volume.id);
     waking_tokens_.insert(token.id);
     return token.id;
+}
+
+// As the plan of its first volume has it. The key names all of a request, so that any other volume has the same.
+kube::TokenRequest Core::State::request_of(const TokenUse& use) const {
+    const VolumeState& volume = *volumes_.at(use.volumes.front());
+    const auto source = std::ranges::find(volume.tokens, use.token->id) - volume.tokens.begin();
+    return projector::token_request(*use.pod->plan,
+                                    *projector::token_sources(*volume.plan).at(static_cast<std::size_t>(source)));
 }
 
 void Core::State::release_token(std::uint64_t id) {
     const auto use = uses_.find(id);
     const bool last = use->second.token->users == 1;
-    tokens_.release(use->second.key);
+    tokens_.release(*use->second.token);
     if (!last)
         return;
     deadlines_.cancel({DeadlineKind::Token, id});
     waking_tokens_.erase(id);
-    std::erase_if(asking_, [&](const auto& asking) { return asking.second == id; });
+    std::erase_if(asking_, [&](const auto& asking) { return asking.token == id; });
     uses_.erase(use);
 }
 
 void Core::State::wake_tokens(const PodState& pod) {
-    for (const auto& [name, volume] : pod.volumes)
+    for (const VolumeState* volume : pod.volumes)
         waking_tokens_.insert(volume->tokens.begin(), volume->tokens.end());
 }
 
 // Takes over what an earlier process left, as old as it really is: the boot clock where it is still the same boot, else
 // the wall clock, which cannot make a token younger than it was.
 void Core::State::adopt_token(Now now, const VolumeState& volume, TokenUse& use, const std::string& path) {
-    if (!volume.found || !volume.found->record || use.token->held)
+    if (!volume.found || !volume.found->record)
         return;
     const VolumeRecord& record = *volume.found->record;
     const auto recorded = std::ranges::find_if(
-        record.tokens, [&](const TokenRecord& token) { return token.path == path && token.key == use.key; });
+        record.tokens, [&](const TokenRecord& token) { return token.path == path && token.key == use.token->key; });
     const auto file = std::ranges::find(volume.found->files, path, &std::pair<std::string, Secret>::first);
     if (recorded == record.tokens.end() || file == volume.found->files.end())
         return;
@@ -79,15 +87,16 @@ void Core::State::demand(TokenUse& use) {
 }
 
 // A token of another issuer, key or account is refused wherever it is shown, however young it is.
-void Core::State::demand_if_foreign(TokenUse& use) {
-    if (!use.token->held)
-        return;
-    const rotation::HeldToken& held = *use.token->held;
-    const auto account = account_uids_.find({use.request.ns, use.request.service_account});
+bool Core::State::is_foreign(const PodState& pod, const rotation::HeldToken& held) const {
+    const auto account = account_uids_.find(planned_account(pod));
     const bool other_issuer = !settings_.issuer.empty() && held.issuer != settings_.issuer;
     const bool other_key = key_ids_ && !key_ids_->contains(held.key_id);
     const bool other_account = account != account_uids_.end() && held.service_account_uid != account->second;
-    if (other_issuer || other_key || other_account)
+    return other_issuer || other_key || other_account;
+}
+
+void Core::State::demand_if_foreign(TokenUse& use) {
+    if (use.token->held && is_foreign(*use.pod, *use.token->held))
         demand(use);
 }
 
@@ -102,9 +111,9 @@ Result<> Core::State::rotate_now(const kube::ObjectKey& pod, const std::string& 
     if (known == pods_by_key_.end())
         return fail(Errc::NotFound, "pod " + pod.str() + ": no manifest names it");
     bool found = false;
-    for (const auto& [name, state] : known->second->volumes) {
-        const bool meant = volume.empty() || name_of(*state) == volume ||
-                           std::ranges::any_of(state->names, [&](const VolumeName& n) { return n.name == volume; });
+    for (const VolumeState* state : known->second->volumes) {
+        const std::vector<VolumeName> names = state->names();
+        const bool meant = volume.empty() || std::ranges::find(names, volume, &VolumeName::name) != names.end();
         if (!meant || state->tokens.empty())
             continue;
         found = true;
@@ -126,20 +135,21 @@ void Core::State::look_at_token(Now now, TokenUse& use) {
         deadlines_.set({DeadlineKind::Token, token.id}, *verdict.look_again);
     if (!verdict.ask || !may_ask(*use.pod))
         return;
+    const bool failing = token.failures > 0;
     const BootTime lost =
         token.held ? token.held->times.received + token.held->times.ttl : now.boot + kFirstTokenUrgency;
-    asking_.emplace(lost, token.id);
+    asking_.insert({.failing = failing, .at = failing ? token.next_try : lost, .token = token.id});
 }
 
 void Core::State::ask_for_tokens(Now now) {
     while (!asking_.empty() && tokens_.in_flight() < settings_.requests_at_once) {
-        const std::uint64_t id = asking_.begin()->second;
+        const std::uint64_t id = asking_.begin()->token;
         asking_.erase(asking_.begin());
         TokenUse& use = uses_.at(id);
         // It may have stood here for a while, and twice.
         if (!tokens_.check(*use.token, now.boot, issuer_now(now)).ask)
             continue;
-        commands_.emplace_back(RequestToken{tokens_.begin(*use.token, now.boot), use.request});
+        commands_.emplace_back(RequestToken{tokens_.begin(*use.token, now.boot), request_of(use)});
         deadlines_.set({DeadlineKind::Token, id}, now.boot + rotation::kAnswerTimeout);
         ++requests_;
     }
@@ -150,11 +160,14 @@ void Core::State::on_token(Now now, RequestId id, TokenAnswer answer) {
     if (token == nullptr)
         return;
     TokenUse& use = uses_.at(token->id);
+    waking_tokens_.insert(token->id);
+    // Under way for longer than it is waited for, through a suspend: how old the token is, nobody can say.
+    if (token->asked + rotation::kAnswerTimeout <= now.boot)
+        return;
     if (answer)
         take_token(now, use, std::move(*answer));
     else
         token_failed(now, use, std::move(answer.error()));
-    waking_tokens_.insert(token->id);
 }
 
 // The last look before a token is published: what readers have now stays unless this one is what was asked for.
@@ -166,7 +179,8 @@ void Core::State::take_token(Now now, TokenUse& use, kube::IssuedToken issued) {
     if (settings_.issuer_clock == IssuerClock::Measured)
         skew_ = issued.server_time.value_or(issued_at) - now.wall;
 
-    const Result<> checked = jwt ? kube::check_token(*jwt, use.request, issuer_now(now)) : std::unexpected(jwt.error());
+    const kube::TokenRequest request = request_of(use);
+    const Result<> checked = jwt ? kube::check_token(*jwt, request, issuer_now(now)) : std::unexpected(jwt.error());
     if (!checked) {
         // Not the caller's fault, so not final: the issuer may do better the next time.
         token_failed(now, use,
@@ -178,13 +192,12 @@ void Core::State::take_token(Now now, TokenUse& use, kube::IssuedToken issued) {
                      {fail(Errc::Unavailable, "the issuer's answer is refused: it has expired already").error(), {}});
         return;
     }
-    if (use.warnings != issued.warnings) {
+    if (const std::size_t warnings = hash_of(issued.warnings); std::exchange(use.warnings, warnings) != warnings) {
         // Injected volumes ask for 3607 s everywhere, so that shortening it to the hour is no news.
-        const bool injected = use.request.expiration_seconds == kube::kInjectedExpirationSeconds;
+        const bool injected = request.expiration_seconds == kube::kInjectedExpirationSeconds;
         for (const std::string& warning : issued.warnings)
             report(injected ? Report::Level::Debug : Report::Level::Info, "issuer warns",
                    about(use, {{"warning", warning}}));
-        use.warnings = std::move(issued.warnings);
     }
     rotation::HeldToken held{.bytes = std::move(issued.token),
                              .times = {.received = now.boot,
@@ -197,7 +210,8 @@ void Core::State::take_token(Now now, TokenUse& use, kube::IssuedToken issued) {
                              .key_id = jwt->kid,
                              .service_account_uid = std::move(issued.service_account_uid)};
     const unsigned failures = use.token->failures;
-    tokens_.succeed(*use.token, std::move(held), now.boot, issuer_now(now), random_());
+    const auto standing = is_foreign(*use.pod, held) ? rotation::Standing::Foreign : rotation::Standing::Good;
+    tokens_.succeed(*use.token, std::move(held), standing, now.boot, issuer_now(now), random_());
     if (std::exchange(use.told, TokenUse::Told::Nothing) != TokenUse::Told::Nothing)
         report(Report::Level::Info, "token refresh works again", about(use, {{"failures", std::to_string(failures)}}));
     dirty_volumes_.insert(use.volumes.begin(), use.volumes.end());
@@ -235,10 +249,11 @@ void Core::State::token_failed(Now now, TokenUse& use, TokenFailure failure) {
 
 std::vector<Core::State::Field> Core::State::about(const TokenUse& use, std::vector<Field> more) const {
     std::vector<Field> fields{{"pod", use.pod->key.str()}};
-    if (!use.volumes.empty())
-        fields.emplace_back("volume", name_of(*volumes_.at(*use.volumes.begin())));
-    if (!use.request.audiences.empty())
-        fields.emplace_back("audience", use.request.audiences.front());
+    if (!use.volumes.empty()) {
+        fields.emplace_back("volume", volumes_.at(use.volumes.front())->name);
+        if (const kube::TokenRequest request = request_of(use); !request.audiences.empty())
+            fields.emplace_back("audience", request.audiences.front());
+    }
     fields.insert(fields.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
     return fields;
 }

@@ -6,73 +6,125 @@
 
 namespace tokenlet::agent {
 
+namespace {
+
+// As projector names it; empty: no volume of ours stands there.
+std::string_view known_plugin(std::string_view directory) {
+    for (const kube::VolumeKind kind : {kube::VolumeKind::Projected, kube::VolumeKind::Secret,
+                                        kube::VolumeKind::ConfigMap, kube::VolumeKind::DownwardApi}) {
+        if (projector::plugin_directory(kind) == directory)
+            return projector::plugin_directory(kind);
+    }
+    return {};
+}
+
+}  // namespace
+
+VolumePath VolumeState::path() const {
+    return {pod->uid, std::string(plugin_directory), name};
+}
+
+std::vector<VolumeName> VolumeState::names() const {
+    const kube::ObjectKey& key = named ? *named : pod->key;
+    if (key.name.empty())
+        return {};  // an earlier run's, without a record
+    std::vector<VolumeName> names{{key.ns, key.name, name}};
+    if (projector::is_injected_name(name))
+        names.push_back({key.ns, key.name, std::string(projector::kInjectedVolume)});
+    return names;
+}
+
+VolumeState* PodState::volume(std::string_view plugin_directory, std::string_view name) const {
+    const auto found = std::ranges::find_if(volumes, [&](const VolumeState* volume) {
+        return volume->name == name && volume->plugin_directory == plugin_directory;
+    });
+    return found == volumes.end() ? nullptr : *found;
+}
+
 void Core::State::adopt(Now now, std::vector<FoundVolume> found) {
     measure_skew(found);
     for (FoundVolume& volume : found) {
+        const std::string_view plugin = known_plugin(volume.path.plugin_directory);
+        if (plugin.empty())
+            continue;
         const auto known = pods_by_uid_.find(volume.path.pod_uid);
         PodState& pod = known != pods_by_uid_.end() ? *known->second : make_pod({}, volume.path.pod_uid);
-        if (pod.key == kube::ObjectKey{} && volume.record)
+        if (pod.key == kube::ObjectKey{} && volume.record) {
+            // Also when stateDir was lost: a Pod of this name keeps its uid, and its readers their files.
             pod.key = {volume.record->ns, volume.record->pod};
-        VolumeState& state = make_volume(pod, volume.path);
-        state.names = names_of(pod, volume.path.volume);
+            pods_by_key_.try_emplace(pod.key, &pod);
+        }
+        VolumeState& state = make_volume(pod, plugin, volume.path.volume);
         retain(now, state, volume.older);
         state.found = std::move(volume);
     }
 }
 
-std::vector<VolumeName> Core::State::names_of(const PodState& pod, const std::string& volume) {
-    if (pod.key.name.empty())
-        return {};  // an earlier run's, without a record
-    std::vector<VolumeName> names{{pod.key.ns, pod.key.name, volume}};
-    if (projector::is_injected_name(volume))
-        names.push_back({pod.key.ns, pod.key.name, std::string(projector::kInjectedVolume)});
-    return names;
-}
-
 // The youngest record tells how far the issuer's clock was from ours: without it, every adopted token of an issuer with
-// another clock would look refused and be asked for again.
+// another clock would look refused and be asked for again. Of one boot its own clock tells which is younger, for ours may
+// have been stepped in between.
 void Core::State::measure_skew(const std::vector<FoundVolume>& found) {
     if (settings_.issuer_clock != IssuerClock::Measured)
         return;
-    WallTime youngest = WallTime::min();
+    const TokenRecord* youngest = nullptr;
+    const std::string* boot = nullptr;
+    const auto is_younger = [&](const TokenRecord& token, const std::string& token_boot) {
+        if (youngest == nullptr)
+            return true;
+        if (token_boot == *boot)
+            return token.times.received > youngest->times.received;
+        if (token_boot == settings_.boot_id || *boot == settings_.boot_id)
+            return token_boot == settings_.boot_id;
+        return token.received_wall > youngest->received_wall;
+    };
     for (const FoundVolume& volume : found) {
-        for (const TokenRecord& token : volume.record ? volume.record->tokens : std::vector<TokenRecord>{}) {
-            if (token.received_wall <= youngest)
+        if (!volume.record)
+            continue;
+        for (const TokenRecord& token : volume.record->tokens) {
+            if (!is_younger(token, volume.record->boot_id))
                 continue;
-            youngest = token.received_wall;
-            skew_ = token.times.issued - token.received_wall;
+            youngest = &token;
+            boot = &volume.record->boot_id;
         }
     }
+    if (youngest != nullptr)
+        skew_ = youngest->times.issued - youngest->received_wall;
 }
 
-VolumeState& Core::State::make_volume(PodState& pod, const VolumePath& path) {
+VolumeState* Core::State::find_volume(const VolumePath& path) const {
+    const auto pod = pods_by_uid_.find(path.pod_uid);
+    return pod == pods_by_uid_.end() ? nullptr : pod->second->volume(path.plugin_directory, path.volume);
+}
+
+VolumeState& Core::State::make_volume(PodState& pod, std::string_view plugin_directory, std::string name) {
     auto volume = std::make_unique<VolumeState>();
     volume->id = ++last_id_;
     volume->pod = &pod;
-    volume->path = path;
+    volume->plugin_directory = plugin_directory;
+    volume->name = std::move(name);
     VolumeState& made = *volume;
-    pod.volumes[{path.plugin_directory, path.volume}] = &made;
-    volumes_by_path_[path] = &made;
+    pod.volumes.push_back(&made);
     volumes_.emplace(made.id, std::move(volume));
     return made;
 }
 
 void Core::State::set_volumes(Now now, PodState& pod) {
-    for (const auto& [name, volume] : pod.volumes) {
+    for (VolumeState* volume : pod.volumes) {
         if (volume->plan != nullptr)
             set_users(*volume, nullptr);  // the plan it points to is no more
     }
     for (const projector::VolumePlan& plan : pod.plan->volumes) {
-        const VolumePath path{pod.uid, std::string(projector::plugin_directory(plan.kind)), plan.name};
-        const auto known = pod.volumes.find({path.plugin_directory, path.volume});
-        VolumeState& volume = known != pod.volumes.end() ? *known->second : make_volume(pod, path);
+        const std::string_view plugin = projector::plugin_directory(plan.kind);
+        VolumeState* const known = pod.volume(plugin, plan.name);
+        VolumeState& volume = known != nullptr ? *known : make_volume(pod, plugin, plan.name);
         set_users(volume, &plan);
-        volume.names = names_of(pod, plan.name);
+        volume.named.reset();
         deadlines_.cancel({DeadlineKind::Remove, volume.id});
+        overdue_volumes_.erase(volume.id);
         set_tokens(now, volume);
         dirty_volumes_.insert(volume.id);
     }
-    for (const auto& [name, volume] : pod.volumes) {
+    for (VolumeState* volume : pod.volumes) {
         if (volume->plan == nullptr && !volume->removing && !deadlines_.deadline({DeadlineKind::Remove, volume->id})) {
             unwant(*volume);
             deadlines_.set({DeadlineKind::Remove, volume->id}, now.boot + settings_.removal_delay);
@@ -84,9 +136,8 @@ void Core::State::set_volumes(Now now, PodState& pod) {
 void Core::State::set_tokens(Now now, VolumeState& volume) {
     std::vector<std::uint64_t> tokens;
     for (const projector::TokenSource* source : projector::token_sources(*volume.plan)) {
-        const std::uint64_t id = want_token(*volume.pod, projector::token_request(*volume.pod->plan, *source));
+        const std::uint64_t id = want_token(volume, projector::token_request(*volume.pod->plan, *source));
         TokenUse& use = uses_.at(id);
-        use.volumes.insert(volume.id);
         adopt_token(now, volume, use, source->path);
         tokens.push_back(id);
     }
@@ -94,15 +145,14 @@ void Core::State::set_tokens(Now now, VolumeState& volume) {
     const std::vector<std::uint64_t> before = std::exchange(volume.tokens, std::move(tokens));
     for (const std::uint64_t id : before) {
         if (std::ranges::find(volume.tokens, id) == volume.tokens.end())
-            uses_.at(id).volumes.erase(volume.id);
+            std::erase(uses_.at(id).volumes, volume.id);
         release_token(id);
     }
 }
 
 // Files the volume under the objects it uses, so that their changes wake it; a null plan takes it out.
 void Core::State::set_users(VolumeState& volume, const projector::VolumePlan* plan) {
-    for (const UsedObject& object : std::exchange(volume.objects, {})) {
-        const auto users = users_.find(object);
+    for (const VolumesByObject::iterator users : std::exchange(volume.objects, {})) {
         users->second.erase(volume.id);
         if (users->second.empty())
             users_.erase(users);
@@ -116,15 +166,16 @@ void Core::State::set_users(VolumeState& volume, const projector::VolumePlan* pl
             used = {object->kind, {volume.pod->key.ns, object->name}};
         else if (!std::holds_alternative<projector::BundleSource>(source))
             continue;
-        if (users_[used].insert(volume.id).second)
-            volume.objects.push_back(std::move(used));
+        const auto users = users_.try_emplace(std::move(used)).first;
+        if (users->second.insert(volume.id).second)
+            volume.objects.push_back(users);
     }
 }
 
 void Core::State::unwant(VolumeState& volume) {
     set_users(volume, nullptr);
     for (const std::uint64_t id : std::exchange(volume.tokens, {})) {
-        uses_.at(id).volumes.erase(volume.id);
+        std::erase(uses_.at(id).volumes, volume.id);
         release_token(id);
     }
     volume.error.reset();
@@ -157,6 +208,7 @@ void Core::State::look_at_volume(VolumeState& volume) {
         pending.lost_at = std::min(pending.lost_at.value_or(BootTime::max()), times.received + times.ttl);
         pending.endangered_at =
             std::min(pending.endangered_at.value_or(BootTime::max()), times.received + times.ttl - times.ttl / 10);
+        pending.valid_from = std::max(pending.valid_from.value_or(WallTime::min()), times.issued - rotation::kLeeway);
         pending.expires = std::min(pending.expires.value_or(WallTime::max()), times.expires);
         pending.token_counts.push_back(token.received);
     }
@@ -173,8 +225,8 @@ void Core::State::look_at_volume(VolumeState& volume) {
         volume.error = std::move(payload.error());
         return;
     }
-    PublishVolume publish{.path = volume.path,
-                          .names = volume.names,
+    PublishVolume publish{.path = volume.path(),
+                          .names = volume.names(),
                           .payload = std::move(*payload),
                           .record = make_record(volume),
                           .keep = {}};
@@ -187,10 +239,10 @@ void Core::State::look_at_volume(VolumeState& volume) {
 }
 
 void Core::State::on_published(Now now, const VolumePath& path, const Result<PublishOutcome>& outcome) {
-    const auto known = volumes_by_path_.find(path);
-    if (known == volumes_by_path_.end() || !known->second->publishing)
+    VolumeState* const known = find_volume(path);
+    if (known == nullptr || !known->publishing)
         return;
-    VolumeState& volume = *known->second;
+    VolumeState& volume = *known;
     volume.publishing = false;
     --publishes_under_way_;
     if (!outcome) {
@@ -198,6 +250,7 @@ void Core::State::on_published(Now now, const VolumePath& path, const Result<Pub
     } else {
         ++publishes_;
         volume.failures = 0;
+        volume.failed_at.reset();
         if (std::exchange(volume.error, std::nullopt) && volume.published)
             report(Report::Level::Info, "volume is well again", about(volume, {}));
         if (outcome->repaired)
@@ -207,17 +260,32 @@ void Core::State::on_published(Now now, const VolumePath& path, const Result<Pub
             volume.published ? volume.published->token_counts : std::vector<std::uint64_t>{};
         if (outcome->wrote && !volume.published)
             report(Report::Level::Info, "volume published", about(volume, {{"generation", outcome->generation}}));
-        volume.published = std::exchange(volume.pending, {});
+        volume.published = std::move(*volume.pending);
+        volume.pending.reset();
         if (outcome->wrote) {
             ++volume.rotations;
             report_rotations(now, volume, before);
         }
         retain(now, volume, outcome->older);
+        take_blocked(volume, outcome->blocked);
     }
-    if (volume.plan == nullptr && !deadlines_.deadline({DeadlineKind::Remove, volume.id}))
+    if (volume.plan == nullptr && !deadlines_.deadline({DeadlineKind::Remove, volume.id}) &&
+        !overdue_volumes_.contains(volume.id))
         remove(volume);  // its time came while it was being published
     else if (std::exchange(volume.look_again, false))
         dirty_volumes_.insert(volume.id);
+}
+
+// A directory of somebody else where a name of the volume belongs: it may be a mount point, so it is left alone, but readers
+// do not find the file.
+void Core::State::take_blocked(VolumeState& volume, const std::vector<std::string>& blocked) {
+    volume.blocked = !blocked.empty();
+    if (blocked.empty())
+        return;
+    volume.error =
+        Error{Errc::Io, blocked.front() + ": a directory stands where the link to the file belongs; remove it"};
+    report(Report::Level::Error, "volume is published, but not all of it can be found",
+           about(volume, {{"err", volume.error->what}}));
 }
 
 void Core::State::report_rotations(Now now, const VolumeState& volume, const std::vector<std::uint64_t>& before) {
@@ -242,6 +310,7 @@ void Core::State::volume_failed(Now now, VolumeState& volume, Error error) {
     std::optional<Duration> left;
     if (volume.published && volume.published->lost_at)
         left = *volume.published->lost_at - now.boot;
+    volume.failed_at = now.boot;
     const Duration delay = backoff(++volume.failures, error.code, left);
     deadlines_.set({DeadlineKind::Publish, volume.id}, now.boot + delay);
     if (!volume.error || volume.error->what != error.what)
@@ -252,13 +321,19 @@ void Core::State::volume_failed(Now now, VolumeState& volume, Error error) {
     volume.error = std::move(error);
 }
 
+Duration Core::State::grace_of(const VolumeState& volume) const {
+    const std::optional<projector::Plan>& plan = volume.pod->plan;
+    return plan && plan->grace ? *plan->grace : settings_.grace;
+}
+
 // Readers that resolved ..data before a switch get the grace time to open what they found.
 void Core::State::retain(Now now, VolumeState& volume, const std::vector<std::string>& older) {
+    const Duration grace = grace_of(volume);
     std::vector<VolumeState::Retained> retained;
     for (const std::string& generation : older) {
         const auto known = std::ranges::find(volume.retained, generation, &VolumeState::Retained::generation);
-        retained.push_back(
-            known != volume.retained.end() ? *known : VolumeState::Retained{generation, now.boot + settings_.grace});
+        retained.push_back(known != volume.retained.end() ? *known
+                                                          : VolumeState::Retained{generation, now.boot + grace});
     }
     volume.retained = std::move(retained);
     if (volume.retained.empty())
@@ -268,9 +343,14 @@ void Core::State::retain(Now now, VolumeState& volume, const std::vector<std::st
 }
 
 void Core::State::sweep(Now now, VolumeState& volume) {
+    // A publish that failed may have switched before it did, and what it replaced is known by nobody's name.
+    if (volume.failed_at && now.boot < *volume.failed_at + grace_of(volume)) {
+        deadlines_.set({DeadlineKind::Sweep, volume.id}, *volume.failed_at + grace_of(volume));
+        return;
+    }
     std::erase_if(volume.retained, [&](const VolumeState::Retained& old) { return old.until <= now.boot; });
     if (!volume.removing) {
-        SweepVolume sweep{volume.path, {}};
+        SweepVolume sweep{volume.path(), {}};
         for (const VolumeState::Retained& old : volume.retained)
             sweep.keep.push_back(old.generation);
         commands_.emplace_back(std::move(sweep));
@@ -283,14 +363,14 @@ void Core::State::remove(VolumeState& volume) {
     if (volume.publishing || std::exchange(volume.removing, true))
         return;
     deadlines_.cancel({DeadlineKind::Sweep, volume.id});
-    commands_.emplace_back(RemoveVolume{volume.path, volume.names});
+    commands_.emplace_back(RemoveVolume{volume.path(), volume.names()});
 }
 
 void Core::State::on_removed(Now now, const VolumePath& path, const Result<>& result) {
-    const auto known = volumes_by_path_.find(path);
-    if (known == volumes_by_path_.end() || !known->second->removing)
+    VolumeState* const known = find_volume(path);
+    if (known == nullptr || !known->removing)
         return;
-    VolumeState& volume = *known->second;
+    VolumeState& volume = *known;
     PodState& pod = *volume.pod;
     volume.removing = false;
     volume.published.reset();
@@ -311,8 +391,7 @@ void Core::State::on_removed(Now now, const VolumePath& path, const Result<>& re
     if (!result)
         return;
     report(Report::Level::Info, "volume removed", about(volume, {}));
-    pod.volumes.erase({path.plugin_directory, path.volume});
-    volumes_by_path_.erase(path);
+    std::erase(pod.volumes, &volume);
     volumes_.erase(volume.id);
     erase_if_empty(now, pod);
 }
@@ -321,7 +400,7 @@ VolumeRecord Core::State::make_record(const VolumeState& volume) const {
     VolumeRecord record{.pod_uid = volume.pod->uid,
                         .ns = volume.pod->key.ns,
                         .pod = volume.pod->key.name,
-                        .volume = volume.path.volume,
+                        .volume = volume.name,
                         .boot_id = settings_.boot_id,
                         .tokens = {}};
     const std::vector<const projector::TokenSource*> sources = projector::token_sources(*volume.plan);
@@ -329,7 +408,7 @@ VolumeRecord Core::State::make_record(const VolumeState& volume) const {
         const TokenUse& use = uses_.at(volume.tokens[i]);
         const rotation::HeldToken& held = *use.token->held;
         record.tokens.push_back({.path = sources[i]->path,
-                                 .key = use.key,
+                                 .key = std::string(use.token->key),
                                  .issuer = held.issuer,
                                  .key_id = held.key_id,
                                  .service_account_uid = held.service_account_uid,
@@ -342,7 +421,7 @@ VolumeRecord Core::State::make_record(const VolumeState& volume) const {
 }
 
 std::vector<Core::State::Field> Core::State::about(const VolumeState& volume, std::vector<Field> more) {
-    std::vector<Field> fields{{"pod", volume.pod->key.str()}, {"volume", volume.path.volume}};
+    std::vector<Field> fields{{"pod", volume.pod->key.str()}, {"volume", volume.name}};
     fields.insert(fields.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
     return fields;
 }

@@ -46,8 +46,8 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
 Result<VolumeStore> VolumeStore::open(const Volumes& settings, std::function<std::uint64_t()> random) {
     VolumeStore store;
     store.random_ = std::move(random);
-    store.root_ = TRY(make_directory(settings.root, {.above = 0711, .last = 0711}), "volumes.root");
-    store.by_name_ = TRY(make_directory(settings.by_name, {.above = 0711, .last = 0755}), "volumes.byName");
+    store.root_ = TRY(make_safe_directory(settings.root, {.above = 0711, .last = 0711}), "volumes.root");
+    store.by_name_ = TRY(make_safe_directory(settings.by_name, {.above = 0711, .last = 0755}), "volumes.byName");
     store.root_path_ = TRY(real_path(settings.root), "volumes.root");
     store.by_name_path_ = TRY(real_path(settings.by_name), "volumes.byName");
     // Said now, once, and not later for each volume.
@@ -98,7 +98,8 @@ Result<PublishOutcome> VolumeStore::publish(const PublishVolume& command, WallTi
                            .repaired = published->change == fsatomic::Change::Repaired,
                            .reason = std::move(published->reason),
                            .generation = std::move(published->generation),
-                           .older = {}};
+                           .older = {},
+                           .blocked = std::move(published->blocked)};
     for (const fsatomic::Generation& generation : known.retained)
         outcome.older.push_back(generation.name);
     return outcome;

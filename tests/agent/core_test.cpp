@@ -551,6 +551,56 @@ TEST_F(CoreTest, ARestartAsksForNothingWhenTheIssuersClockIsAnother) {
     EXPECT_EQ(skewed.issuer.requests.size(), 1u);
 }
 
+TEST_F(CoreTest, ALostStateDirectoryCostsNoPodItsUidNorItsFiles) {
+    start_with_one_pod();
+    const std::string was = uid();
+    world.crash();
+    world.identities.clear();
+    world.start();
+    world.pass(1min);
+    EXPECT_EQ(uid(), was);
+    EXPECT_EQ(requests(), 1u);
+    EXPECT_EQ(world.identities.size(), 1u) << "and it is recorded again";
+}
+
+TEST_F(CoreTest, WhatAnEarlierRunLeftIsShownAsNotReadyWhileItsRemovalIsHeld) {
+    for (const char* name : {"a", "b", "c", "d"})
+        world.write(std::string(name) + ".yaml", volume_yaml("shop", name, kToken));
+    world.start();
+    world.pass(1s);
+    world.crash();
+    for (const char* name : {"a", "b", "c"})
+        world.unlink(std::string(name) + ".yaml");
+    world.start();
+    world.pass(1min);
+    ASSERT_EQ(world.status().pods.size(), 4u);
+    EXPECT_FALSE(world.pod_status("shop", "a")->ready);
+    EXPECT_THAT(world.pod_status("shop", "a")->message, HasSubstr("removal is held"));
+    EXPECT_TRUE(world.pod_status("shop", "d")->ready);
+}
+
+TEST_F(CoreTest, ATokenFromTheFutureIsNotReady) {
+    start_with_one_pod();
+    world.issuer.refuses = Error{Errc::Unavailable, "the wall clock is behind"};
+    world.step_wall(-2h);
+    world.list_now();
+    world.pass(1s);
+    EXPECT_FALSE(world.pod_status("shop", "web")->ready);
+    EXPECT_THAT(world.pod_status("shop", "web")->message, HasSubstr("not valid before"));
+}
+
+TEST_F(CoreTest, ThePodsOwnGraceTimeCounts) {
+    std::string manifest = volume_yaml("shop", "web", kToken);
+    manifest.replace(manifest.find("name: web"), 9, "name: web, annotations: {tokenlet.dev/grace: 150s}");
+    world.write("web.yaml", manifest);
+    world.start();
+    world.pass(48min + 1s);
+    world.pass(148s);
+    EXPECT_EQ(world.volume("shop", "web", "v")->generations.size(), 2u);
+    world.pass(3s);
+    EXPECT_EQ(world.volume("shop", "web", "v")->generations.size(), 1u);
+}
+
 TEST_F(CoreTest, SourcesWithTheSameAudienceAndLifetimeShareAToken) {
     world.write("web.yaml", volume_yaml("shop", "web",
                                         kToken + "      - serviceAccountToken: {path: again}\n" +
@@ -630,6 +680,205 @@ TEST_F(CoreTest, AMeasuredClockIsBelievedInsteadOfOurs) {
     EXPECT_TRUE(skewed.pod_status("shop", "web")->ready);
     skewed.pass(2min);
     EXPECT_EQ(skewed.issuer.requests.size(), 2u);
+}
+
+TEST_F(CoreTest, ATokenIsReplacedTheMomentTheSteppedClockPassesItsEnd) {
+    start_with_one_pod();
+    world.pass(5min + 1s);  // the audit is not for a while
+    const auto first = token();
+    world.step_wall(52min);
+    world.wake();
+    world.pass(2min + 50s);
+    EXPECT_EQ(token(), first);
+    world.pass(11s);
+    EXPECT_NE(token(), first) << "by age it would be due in 40 minutes";
+}
+
+TEST_F(CoreTest, AnAnswerThatASuspendKeptUnderWayIsNotTakenForFresh) {
+    CoreSettings settings = World::default_settings();
+    settings.issuer_clock = IssuerClock::Measured;
+    World laptop(settings);
+    laptop.write("web.yaml", volume_yaml("shop", "web", kToken));
+    laptop.start();
+    laptop.pass(47min);
+    const auto first = laptop.read("shop", "web", "v", "token");
+    laptop.issuer.delivery = 30s;
+    laptop.pass(1min + 10s);  // asked and signed, not yet here
+    laptop.suspend(3h);
+    laptop.issuer.delivery = 0s;
+    laptop.issuer.refuses = Error{Errc::Unavailable, "no network yet"};
+    laptop.pass(1s);
+    EXPECT_EQ(laptop.read("shop", "web", "v", "token"), first);
+    EXPECT_FALSE(laptop.pod_status("shop", "web")->ready) << "the answer is three hours old and has expired";
+    laptop.issuer.refuses.reset();
+    laptop.pass(61s);
+    EXPECT_TRUE(laptop.pod_status("shop", "web")->ready);
+}
+
+TEST_F(CoreTest, AnAnswerOfAKeyThatWentMeanwhileIsAskedForAgain) {
+    start_with_one_pod();
+    world.pass(48min - 1s);
+    world.issuer.delivery = 10s;
+    world.pass(5s);  // signed by key-1, not yet here
+    world.issuer.key_id = "key-2";
+    world.core().on_issuer_keys(world.now(), {"key-2"});
+    world.issuer.delivery = 0s;
+    world.pass(10s);
+    EXPECT_EQ(claims().kid, "key-2");
+    EXPECT_EQ(requests(), 3u);
+}
+
+TEST_F(CoreTest, AVolumeThatIsBackWhenTheDirectoryCanBeReadAgainHasNotLeft) {
+    start_with_one_pod();
+    world.write("web.yaml", pod_yaml("shop", "web"));
+    world.pass(5s);
+    world.listing_fails = Error{Errc::Io, "Input/output error"};
+    world.write("web.yaml", volume_yaml("shop", "web", kToken));
+    world.pass(1min);
+    EXPECT_TRUE(token()) << "taken out for five seconds, as far as anybody can tell";
+    world.listing_fails.reset();
+    world.list_now();
+    world.pass(1min);
+    EXPECT_TRUE(token());
+}
+
+TEST_F(CoreTest, AManifestThatWasBrokenAtTheStartHasItsDelayOnceItIsReadable) {
+    start_with_one_pod();
+    const std::string was = uid();
+    world.crash();
+    world.write("web.yaml", "metadata: {name: [broken");
+    world.start();
+    world.pass(1h);
+    world.unlink("web.yaml");  // an editor unlinks and creates
+    world.pass(5s);
+    EXPECT_TRUE(token());
+    EXPECT_TRUE(world.issuer.deleted.empty());
+    world.write("web.yaml", volume_yaml("shop", "web", kToken));
+    world.pass(1min);
+    EXPECT_EQ(uid(), was);
+}
+
+TEST_F(CoreTest, AManifestThatComesBackBrokenHasNotLeft) {
+    start_with_one_pod();
+    const std::string was = uid();
+    world.unlink("web.yaml");
+    world.pass(1s);
+    world.write("web.yaml", "metadata: {name: [broken");
+    world.pass(2h);
+    EXPECT_TRUE(token());
+    EXPECT_FALSE(world.pod_status("shop", "web")->leaving);
+    world.write("web.yaml", volume_yaml("shop", "web", kToken));
+    world.pass(1s);
+    EXPECT_EQ(uid(), was);
+}
+
+TEST_F(CoreTest, AReleaseIsForThePodsThatAreAbsentThen) {
+    for (const char* name : {"a", "b", "c", "d", "e", "f", "g", "h"})
+        world.write(std::string(name) + ".yaml", volume_yaml("shop", name, kToken));
+    world.start();
+    world.pass(1s);
+    world.crash();
+    world.write("a.yaml", "metadata: {name: [broken");  // so that a cannot leave, and stays absent
+    for (const char* name : {"b", "c", "d", "e"})
+        world.unlink(std::string(name) + ".yaml");
+    world.start();
+    world.pass(2h);
+    for (const char* name : {"f", "g", "h"})
+        world.unlink(std::string(name) + ".yaml");
+    world.device = 7;
+    world.pass(30min);
+    EXPECT_TRUE(token("f")) << "the directory was unmounted after the release";
+    EXPECT_NE(world.status().removal_held, "");
+}
+
+TEST_F(CoreTest, APodWhoseLeavingDiedHalfwayDoesNotComeBackFromTheDead) {
+    start_with_one_pod();
+    const std::string was = uid();
+    world.identities_fail = Error{Errc::Io, "No space left on device"};
+    world.unlink("web.yaml");
+    world.pass(1min);
+    EXPECT_FALSE(token());
+    world.crash();
+    world.identities_fail.reset();
+    world.write("web.yaml", volume_yaml("shop", "web", kToken));
+    world.start();
+    world.pass(1s);
+    EXPECT_TRUE(token());
+    EXPECT_FALSE(world.issuer.deleted.contains(uid())) << "the issuer would have refused its tokens";
+}
+
+TEST_F(CoreTest, OfTwoVolumesWithOneTokenTheYoungerIsAdopted) {
+    const std::string two =
+        "apiVersion: v1\nkind: Pod\nmetadata: {namespace: shop, name: web}\nspec:\n  automountServiceAccountToken: "
+        "false\n  containers:\n  - {name: c, volumeMounts: [{name: v, mountPath: /v}, {name: w, mountPath: /w}]}\n"
+        "  volumes:\n  - name: v\n    projected: {sources: [{serviceAccountToken: {path: token}}]}\n"
+        "  - name: w\n    projected: {sources: [{serviceAccountToken: {path: token}}]}\n";
+    world.write("web.yaml", two);
+    world.start();
+    world.pass(1s);
+    world.publish_fails = [](const VolumePath& path) -> std::optional<Error> {
+        return path.volume == "v" ? std::optional(Error{Errc::Io, "No space left on device"}) : std::nullopt;
+    };
+    world.pass(48min);
+    const auto young = world.read("shop", "web", "w", "token");
+    EXPECT_NE(token(), young);
+    world.crash();
+    world.publish_fails = nullptr;
+    world.start();
+    world.pass(1s);
+    EXPECT_EQ(token(), young);
+    EXPECT_EQ(world.read("shop", "web", "w", "token"), young);
+    EXPECT_EQ(requests(), 2u);
+}
+
+TEST_F(CoreTest, RequestsThatAreNeverAnsweredStarveNoOtherToken) {
+    CoreSettings settings = World::default_settings();
+    settings.requests_at_once = 2;
+    World crowded(settings);
+    crowded.write("web.yaml", volume_yaml("shop", "web", kToken));
+    for (int i = 0; i < 20; ++i)
+        crowded.write("p" + std::to_string(i), volume_yaml("void", "p" + std::to_string(i), kToken));
+    crowded.start();
+    crowded.pass(1min);
+    crowded.issuer.unreachable_for = "void";
+    crowded.pass(49min + 1min);
+    const auto first = crowded.read("shop", "web", "v", "token");
+    crowded.pass(48min + 1min);
+    EXPECT_NE(crowded.read("shop", "web", "v", "token"), first);
+    EXPECT_TRUE(crowded.pod_status("shop", "web")->ready);
+}
+
+TEST_F(CoreTest, WhatAFailedPublishReplacedHasItsGraceTimeToo) {
+    start_with_one_pod();
+    world.pass(48min - 5s);
+    world.core().rotate_now(world.now(), {"shop", "web"}, "");
+    world.pass(5s - 1ms);
+    bool halfway = true;
+    world.publish_ends = [&](const VolumePath&) { return halfway ? sim::End::FailsHalfway : sim::End::Done; };
+    world.core().rotate_now(world.now(), {"shop", "web"}, "");
+    world.pass(6s);  // the first sweep is due
+    EXPECT_EQ(world.volume("shop", "web", "v")->generations.size(), 3u);
+    halfway = false;
+    world.pass(1min);
+    EXPECT_EQ(world.volume("shop", "web", "v")->generations.size(), 1u);
+}
+
+TEST_F(CoreTest, ARestartMeasuresTheIssuersClockByTheYoungestToken) {
+    CoreSettings settings = World::default_settings();
+    settings.issuer_clock = IssuerClock::Measured;
+    World skewed(settings);
+    skewed.write("a.yaml", volume_yaml("shop", "a", kToken));
+    skewed.start();
+    skewed.pass(1min);
+    skewed.step_wall(-5h);  // our clock; the issuer's goes on
+    skewed.issuer.clock_offset = 5h;
+    skewed.write("b.yaml", volume_yaml("shop", "b", kToken));
+    skewed.pass(10min);
+    const std::size_t before = skewed.issuer.requests.size();
+    skewed.crash();
+    skewed.start();
+    skewed.pass(10min);
+    EXPECT_EQ(skewed.issuer.requests.size(), before) << "by a's record the clock is five hours off";
 }
 
 TEST_F(CoreTest, AQuietAgentHasNothingToDoUntilTheNextDeadline) {

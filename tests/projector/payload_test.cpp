@@ -62,11 +62,7 @@ BundleSource bundle(std::string name, std::string path) {
 }
 
 VolumePlan volume_of(std::vector<Source> sources) {
-    return {.name = "v",
-            .direct = {},
-            .kind = kube::VolumeKind::Projected,
-            .default_mode = 0644,
-            .sources = std::move(sources)};
+    return {.name = "v", .kind = kube::VolumeKind::Projected, .default_mode = 0644, .sources = std::move(sources)};
 }
 
 Plan plan_of(std::vector<Source> sources) {

@@ -141,47 +141,13 @@ TEST(Compile, KeepsTheTroubleOfOneSourceWithThatSource) {
     }
 }
 
-TEST(Compile, PutsAVolumeWhereTheAnnotationSays) {
-    kube::ServiceAccount account;
+TEST(Compile, TakesTheGraceTimeFromTheAnnotation) {
     kube::Pod pod = pod_with({projected("a")});
-    pod.volumes.push_back(projected("b"));
-    pod = *admit(std::move(pod), &account);
-    pod.meta.annotations[kPathAnnotation] = "kube-api-access=/shared//sa/,b=/shared/./b";
-    const Plan plan = compiled(pod);
-    ASSERT_EQ(names(plan.volumes), (std::vector<std::string>{"a", "b", injected_volume_name("production", "web")}));
-    EXPECT_EQ(plan.volumes[0].direct, "");
-    EXPECT_EQ(plan.volumes[1].direct, "/shared/b") << "no container mounts it, the annotation names it";
-    EXPECT_EQ(plan.volumes[2].direct, "/shared/sa");
-    EXPECT_TRUE(plan.unmounted.empty());
-}
-
-TEST(Compile, RefusesAPathAnnotationThatLeadsNowhere) {
-    struct Case {
-        std::string annotation, why;
-    };
-    const Case cases[] = {
-        {"", "'' is not VOLUME=/directory"},
-        {"a", "'a' is not VOLUME=/directory"},
-        {"a=dir", "'a=dir' does not name an absolute directory without '..'"},
-        {"a=", "'a=' does not name an absolute directory without '..'"},
-        {"a=/", "'a=/' does not name an absolute directory without '..'"},
-        {"a=/x/../etc", "'a=/x/../etc' does not name an absolute directory without '..'"},
-        {"ghost=/x", "no volume 'ghost' that projects files"},
-        {"kube-api-access=/x", "no volume 'kube-api-access' that projects files"},
-        {"scratch=/x", "no volume 'scratch' that projects files"},
-        {"a=/x,a=/y", "'a=/y' names a volume or directory a second time"},
-        {"a=/x,b=//x/", "'b=//x/' names a volume or directory a second time"},
-        {"a=/x,", "'' is not VOLUME=/directory"},
-    };
-    for (const Case& c : cases) {
-        SCOPED_TRACE(c.annotation);
-        kube::Pod pod = pod_with({projected("a"), projected("b"), {.name = "scratch", .sources = {}}});
-        pod.meta.annotations[kPathAnnotation] = c.annotation;
-        const Result<Plan> plan = compile(pod, {});
-        ASSERT_FALSE(plan);
-        EXPECT_EQ(plan.error().code, Errc::Invalid);
-        EXPECT_EQ(plan.error().what, "metadata.annotations['tokenlet.dev/path']: " + c.why);
-    }
+    EXPECT_EQ(compiled(pod).grace, std::nullopt);
+    pod.meta.annotations["tokenlet.dev/grace"] = "150s";
+    EXPECT_EQ(compiled(pod).grace, std::chrono::seconds(150));
+    pod.meta.annotations["tokenlet.dev/grace"] = "soon";
+    EXPECT_EQ(compile(pod, {}).error().code, Errc::Invalid);
 }
 
 TEST(TokenRequest, IsWhatAKubeletAsksFor) {

@@ -55,6 +55,8 @@ TEST(Due, FollowsTheConfiguredFractionAndAge) {
     EXPECT_EQ(due(token(1h), 0s, {.fraction = 0.5, .max_age = 24h, .max_jitter = 0s}).at, kReceived + 30min);
     EXPECT_EQ(due(token(1h), 0s, {.fraction = 0.333, .max_age = 24h, .max_jitter = 0s}).at, kReceived + 3600s - 2401s);
     EXPECT_EQ(due(token(1h), 0s, {.fraction = 0.8, .max_age = 2s, .max_jitter = 0s}).at, kReceived + 2s);
+    EXPECT_EQ(due(token(1h), 0s, {.fraction = 0.0001, .max_age = 24h, .max_jitter = 0s}).at, kReceived + 1s)
+        << "a fresh token is not due";
     EXPECT_EQ(due(token(1h), 0s, {.fraction = 1.0, .max_age = 24h, .max_jitter = 0s}).at, kReceived + 1h);
 }
 

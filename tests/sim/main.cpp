@@ -47,15 +47,15 @@ int main(int argc, char** argv) {
         const tokenlet::sim::Outcome outcome = tokenlet::sim::run(options);
         const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
         std::printf(
-            "seed %llu: %s  requests=%llu failures=%llu publishes=%llu writes=%llu crashes=%llu edits=%llu steps=%llu "
+            "seed %llu: %s  requests=%llu failures=%llu publishes=%llu writes=%llu crashes=%llu deeds=%llu "
             "removals=%llu checks=%llu  %.1fs\n",
             static_cast<unsigned long long>(options.seed),
             outcome.broken.empty() ? "ok" : ("BROKEN " + outcome.broken).c_str(),
             static_cast<unsigned long long>(outcome.requests), static_cast<unsigned long long>(outcome.failures),
             static_cast<unsigned long long>(outcome.publishes), static_cast<unsigned long long>(outcome.writes),
-            static_cast<unsigned long long>(outcome.crashes), static_cast<unsigned long long>(outcome.edits),
-            static_cast<unsigned long long>(outcome.steps), static_cast<unsigned long long>(outcome.removals),
-            static_cast<unsigned long long>(outcome.checks), took.count());
+            static_cast<unsigned long long>(outcome.crashes), static_cast<unsigned long long>(outcome.deeds),
+            static_cast<unsigned long long>(outcome.removals), static_cast<unsigned long long>(outcome.checks),
+            took.count());
         std::fflush(stdout);
         broken += outcome.broken.empty() ? 0 : 1;
     }

@@ -1,49 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/sim/simulation.h"
 
-#include <algorithm>
 #include <cstdio>
-#include <queue>
-#include <random>
-#include <set>
+#include <map>
 
-#include "tests/sim/world.h"
+#include "tests/sim/fleet.h"
+#include "tests/sim/promises.h"
 
 namespace tokenlet::sim {
 namespace {
 
-// Two retry delays of a minute, and a little: so long may a token be due, or refused, while the issuer can be reached.
-constexpr Duration kPatience = 130s;
-constexpr Duration kLostAnswer = 60s;
-constexpr Duration kHold = 1h;
+std::string name_of(const kube::TokenRequest& request) {
+    return "token " + request.ns + "/" + (request.bound_object_ref ? request.bound_object_ref->name : "?") + " for " +
+           (request.audiences.empty() ? "?" : request.audiences.front());
+}
 
-struct ModelPod {
-    int number = 0;
-    kube::ObjectKey key;
-    std::string account;
-    std::int64_t ttl_seconds = 3600;
-    int config = 1;  // both keys of its ConfigMap say so
-    bool second_volume = false;
-    bool manifest_broken = false;
-    bool unserved = false;                  // it was broken when the agent started, which thus does not know the Pod
-    std::optional<BootTime> absent_since;   // the truth, whatever the agent has seen of it
-    std::optional<BootTime> dropped_since;  // the second volume
-    BootTime touched;                       // its manifest or account: an excuse for a new token
-};
-
-// One token as the issuer gave it.
-struct Given {
-    std::string key;
-    BootTime at;
-    Duration ttl{};
-    WallTime issued;
-    WallTime expires;
-};
+// A command as a line of the trace.
+std::string text_of(const agent::Command& command) {
+    if (const auto* request = std::get_if<agent::RequestToken>(&command))
+        return "    -> " + name_of(request->request);
+    if (const auto* publish = std::get_if<agent::PublishVolume>(&command))
+        return "    publish " + publish->record.ns + "/" + publish->record.pod + " " + publish->path.str();
+    if (const auto* sweep = std::get_if<agent::SweepVolume>(&command))
+        return "    sweep " + sweep->path.str();
+    if (const auto* remove = std::get_if<agent::RemoveVolume>(&command))
+        return "    remove " + remove->path.str();
+    if (const auto* save = std::get_if<agent::SaveIdentities>(&command)) {
+        std::string text = "    save identities";
+        for (const agent::PodIdentity& pod : save->added)
+            text += " +" + pod.pod.str() + "=" + pod.uid;
+        for (const agent::PodIdentity& pod : save->removed)
+            text += " -" + pod.pod.str() + "=" + pod.uid;
+        return text;
+    }
+    if (const auto* tell = std::get_if<agent::TellIssuer>(&command))
+        return "    tell the issuer: " + std::to_string(tell->pods.size()) + " pods, " +
+               std::to_string(tell->accounts.size()) + " accounts, " + std::to_string(tell->pods_gone.size()) +
+               " pods gone";
+    return "    list";
+}
 
 class Simulation {
 public:
     explicit Simulation(const Options& options)
-        : options_(options), random_(options.seed * 0x9e3779b97f4a7c15ull), world_(settings(options)) {}
+        : options_(options),
+          chance_(options.seed * 0x9e3779b97f4a7c15ull),
+          settings_(settings(options)),
+          world_(settings_, options.seed),
+          fleet_(
+              world_, chance_,
+              [this](Duration delay, std::function<void()> action) { later(delay, std::move(action)); },
+              [this](const std::string& text) { deed(text); }),
+          promises_(world_, fleet_, settings_) {}
 
     Outcome run();
 
@@ -54,95 +62,44 @@ private:
         // Every second seed asks an issuer on another machine, whose clock it has to measure.
         if (options.seed % 2 == 0)
             settings.issuer_clock = agent::IssuerClock::Measured;
+        if (options.seed % 5 == 0)
+            settings.requests_at_once = 8;
         return settings;
     }
+    [[nodiscard]] bool measured() const { return settings_.issuer_clock == agent::IssuerClock::Measured; }
+    [[nodiscard]] BootTime now() const { return world_.elapsed(); }
 
-    // Chance.
-    std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
-    bool one_in(std::uint64_t n) { return below(n) == 0; }
-    Duration between(Duration low, Duration high) {
-        return low + Duration(below(static_cast<std::uint64_t>((high - low).count()) + 1));
-    }
-    ModelPod& any_pod() { return pods_[below(pods_.size())]; }
-
-    // People.
-    void write_pod(ModelPod& pod);
-    void write_config(const ModelPod& pod);
-    void write_account(const ModelPod& pod, const std::string& uid);
-    [[nodiscard]] std::string pod_text(const ModelPod& pod) const;
+    void listen();
     void act();
-    void edit_config();
-    void edit_pod();
-    void break_manifest();
-    void unlink_and_create();
-    void take_away();
-    void unmount();
-    void make_account_anew();
-
-    // Machines.
     void trouble_issuer();
+    void mend_issuer();
     void trouble_disk();
     void trouble_listing();
-    void step_clock();
+    void step_clock(Duration step);
     void suspend();
-    void crash();
-    void start();
     void change_key();
+    void demand();
+    void crash();
+    void reboot();
+    void start(bool rebooted);
+
     void later(Duration delay, std::function<void()> action) { plans_.emplace(now() + delay, std::move(action)); }
     void pass_until(BootTime until);
-    [[nodiscard]] BootTime now() const { return world_.now().boot; }
-    [[nodiscard]] WallTime issuer_now() const { return world_.now().wall + world_.issuer.clock_offset; }
-    void impede() { clear_since_ = now(); }
-
-    // Promises.
-    void see(const agent::Command& command);
-    void see_request(const kube::TokenRequest& request);
-    void see_answer(const kube::TokenRequest& request, const agent::TokenAnswer& answer, Duration took);
-    void see_publish(const agent::PublishVolume& publish);
-    void see_sweep(const agent::SweepVolume& sweep);
-    void see_removal(const agent::RemoveVolume& remove);
-    void see_gone(const agent::PodIdentity& pod);
-    void check_due();
-    void check_clock();
-    void check_present();
-    void check_token(const agent::VolumePath& path, const std::string& token);
-    [[nodiscard]] ModelPod* model(const kube::ObjectKey& key);
-    [[nodiscard]] bool impeded() const {
-        return !world_.running() || !world_.issuer.up || world_.issuer.refuses || world_.publish_fails ||
-               world_.identities_fail || world_.telling_fails || world_.listing_fails;
-    }
-    void broken(const std::string& promise, const std::string& what);
+    void deed(const std::string& text);
     void trace(const std::string& text) const;
 
     Options options_;
-    std::mt19937_64 random_;
+    Chance chance_;
+    agent::CoreSettings settings_;
     World world_;
+    Fleet fleet_;
+    Promises promises_;
     Outcome outcome_;
-    std::vector<ModelPod> pods_;
-    std::map<kube::ObjectKey, std::size_t> by_key_;
     std::multimap<BootTime, std::function<void()>> plans_;
     BootTime start_;
-    int next_uid_ = 0;
-
-    std::optional<BootTime> unmounted_at_;
-    std::map<std::string, std::string> parked_;  // manifests of an unmounted directory
-    int kill_at_ = 0;                            // commands until the agent is killed; 0: it is not
-    BootTime clear_since_;                       // since then nothing has stood between the agent and a fresh token
-    BootTime excused_;                           // a reason for all tokens to be asked for anew
-    std::map<std::string, BootTime> asked_;      // request keys in flight
-    std::map<std::string, BootTime> failed_;     // request keys, last failure
-    std::map<std::string, Given> last_given_;    // by request key
-    std::map<std::string, Given> given_;         // by token text, of what is on disk or may come there
-    std::map<std::string, kube::ObjectKey> pod_of_uid_;
-    std::set<std::string> gone_;     // uids that have left by the rule
-    std::set<std::string> foreign_;  // request keys whose token nobody accepts any more
-    struct Check {
-        BootTime at;
-        agent::VolumePath path;
-        std::string token;
-        bool operator>(const Check& other) const { return at > other.at; }
-    };
-    std::priority_queue<Check, std::vector<Check>, std::greater<>> checks_;
+    std::uint64_t kill_at_ = 0;      // commands until the agent is killed; 0: it is not
+    std::uint64_t issuer_mood_ = 0;  // which trouble it has
+    int next_key_ = 1;
 };
 
 void Simulation::trace(const std::string& text) const {
@@ -154,109 +111,83 @@ void Simulation::trace(const std::string& text) const {
                 static_cast<long long>(since / 1000 % 60), static_cast<long long>(since % 1000), text.c_str());
 }
 
-void Simulation::broken(const std::string& promise, const std::string& what) {
-    if (!outcome_.broken.empty())
-        return;
-    outcome_.broken = promise + ": " + what + " (after " + go_duration(now() - start_) + ")";
-    trace("BROKEN " + outcome_.broken);
+void Simulation::deed(const std::string& text) {
+    ++outcome_.deeds;
+    trace(text);
 }
 
-ModelPod* Simulation::model(const kube::ObjectKey& key) {
-    const auto found = by_key_.find(key);
-    return found == by_key_.end() ? nullptr : &pods_[found->second];
-}
-
-std::string Simulation::pod_text(const ModelPod& pod) const {
-    const std::string ttl = std::to_string(pod.ttl_seconds);
-    const std::string name = std::to_string(pod.number);
-    std::string text =
-        "apiVersion: v1\nkind: Pod\nmetadata: {namespace: " + pod.key.ns + ", name: " + pod.key.name +
-        "}\nspec:\n  automountServiceAccountToken: false\n  serviceAccountName: " + pod.account +
-        "\n  containers:\n  - {name: c, volumeMounts: [{name: v, mountPath: /v}" +
-        (pod.second_volume ? ", {name: w, mountPath: /w}" : "") +
-        "]}\n  volumes:\n  - name: v\n    projected:\n      sources:\n      - serviceAccountToken: {path: token, "
-        "audience: v, expirationSeconds: " +
-        ttl + "}\n      - configMap: {name: c" + name + "}\n";
-    if (pod.second_volume)
-        text +=
-            "  - name: w\n    projected:\n      sources:\n      - serviceAccountToken: {path: token, audience: w}\n";
-    return text;
-}
-
-void Simulation::write_pod(ModelPod& pod) {
-    pod.touched = now();
-    pod.manifest_broken = pod.unserved = false;
-    if (unmounted_at_) {
-        parked_["pod-" + pod.key.name] = pod_text(pod);
-        return;
-    }
-    pod.absent_since.reset();
-    world_.write("pod-" + pod.key.name, pod_text(pod));
-}
-
-void Simulation::write_config(const ModelPod& pod) {
-    const std::string version = std::to_string(pod.config);
-    const std::string text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {namespace: " + pod.key.ns + ", name: c" +
-                             std::to_string(pod.number) + "}\ndata: {a: v" + version + ", b: v" + version + "}\n";
-    if (unmounted_at_)
-        parked_["config-" + pod.key.name] = text;
-    else
-        world_.write("config-" + pod.key.name, text);
-}
-
-void Simulation::write_account(const ModelPod& pod, const std::string& uid) {
-    const std::string text = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {namespace: " + pod.key.ns +
-                             ", name: " + pod.account + (uid.empty() ? "" : ", uid: " + uid) + "}\n";
-    const std::string file = "account-" + pod.key.ns + "-" + pod.account;
-    if (unmounted_at_)
-        parked_[file] = text;
-    else
-        world_.write(file, text);
+void Simulation::listen() {
+    world_.on_command = [this](const agent::Command& command) {
+        if (kill_at_ > 0 && --kill_at_ == 0)
+            return crash();
+        if (const auto* report = std::get_if<agent::Report>(&command)) {
+            if (!options_.trace)
+                return;
+            std::string text = "    " + report->event;
+            for (const auto& [name, value] : report->fields)
+                text += " " + name + "=" + value;
+            return trace(text);
+        }
+        if (options_.trace)
+            trace(text_of(command));
+        outcome_.requests += std::holds_alternative<agent::RequestToken>(command) ? 1 : 0;
+        outcome_.publishes += std::holds_alternative<agent::PublishVolume>(command) ? 1 : 0;
+        promises_.see(command);
+    };
+    world_.on_answer = [this](const AnswerSeen& answer) {
+        outcome_.failures += answer.answer && !answer.twisted ? 0 : 1;
+        if (options_.trace)
+            trace("    <- " + name_of(answer.request) + " after " + go_duration(answer.took) +
+                  (answer.answer ? answer.twisted ? ": a wrong token" : ": a token"
+                                 : ": " + answer.answer.error().error.what));
+        promises_.see(answer);
+    };
+    world_.on_listing = [this](const kube::Listing& listing) { fleet_.see_listing(listing); };
+    world_.on_publish = [this](const agent::PublishVolume& publish, End end) {
+        promises_.see_publish(publish, end);
+        if (end == End::DiesHalfway)
+            crash();
+    };
+    world_.on_removal = [this](const agent::VolumePath& path, End end) {
+        promises_.see_removal(path, end);
+        if (end == End::DiesHalfway)
+            crash();
+    };
+    world_.on_account_replaced = [this](const kube::ObjectKey& account) { promises_.see_account_replaced(account); };
 }
 
 Outcome Simulation::run() {
-    start_ = clear_since_ = excused_ = now();
-    constexpr std::int64_t kLifetimes[] = {600, 3600, 3607, 7200, 86400, 172800};
-    for (int i = 0; i < options_.pods; ++i) {
-        ModelPod& pod = pods_.emplace_back();
-        pod.number = i;
-        pod.key = {"n" + std::to_string(i % 7), "p" + std::to_string(i)};
-        pod.account = "a" + std::to_string(i % 3);
-        pod.ttl_seconds = options_.calm ? 172800 : kLifetimes[below(std::size(kLifetimes))];
-        by_key_[pod.key] = static_cast<std::size_t>(i);
-        write_account(pod, "");
-        write_config(pod);
-        write_pod(pod);
-    }
-    world_.on_command = [this](const agent::Command& command) { see(command); };
-    world_.on_answer = [this](const kube::TokenRequest& request, const agent::TokenAnswer& answer, Duration took) {
-        see_answer(request, answer, took);
-    };
-    start();
+    start_ = now();
+    listen();
+    fleet_.add_pods(options_.pods, options_.calm ? 172800 : 0);
+    if (measured() && !options_.calm)
+        world_.issuer.clock_offset = chance_.between(-26h, 26h);
+    start(false);
     const BootTime end = start_ + std::chrono::hours(24 * options_.days);
-    while (now() < end && outcome_.broken.empty()) {
-        pass_until(std::min(end, now() + (options_.calm ? Duration(1h) : between(1s, 20min))));
-        if (!options_.calm)
+    while (now() < end && promises_.broken().empty()) {
+        pass_until(std::min(end, now() + (options_.calm ? Duration(1h) : chance_.between(1s, 20min))));
+        if (!options_.calm && promises_.broken().empty())
             act();
         world_.issuer.requests.clear();
-        check_present();
-        if (!world_.trouble.empty())
-            broken("rest", world_.trouble);
+        world_.reports.clear();
     }
+    outcome_.broken = world_.trouble.empty() ? promises_.broken() : "rest: " + world_.trouble;
+    if (!outcome_.broken.empty())
+        trace("BROKEN " + outcome_.broken);
     outcome_.writes = world_.writes;
+    outcome_.checks = promises_.checks();
+    outcome_.removals = promises_.removals();
     return outcome_;
 }
 
 // Lets time go by, with what was planned for it, and looks at what has to be so by then.
 void Simulation::pass_until(BootTime until) {
-    while (outcome_.broken.empty()) {
+    while (promises_.broken().empty() && world_.trouble.empty()) {
         BootTime next = until;
         if (!plans_.empty())
             next = std::min(next, std::max(now(), plans_.begin()->first));
-        if (!checks_.empty())
-            next = std::min(next, std::max(now(), checks_.top().at));
         world_.pass(next - now());
-        check_due();
+        promises_.check();
         if (!plans_.empty() && plans_.begin()->first <= now()) {
             const auto action = std::move(plans_.begin()->second);
             plans_.erase(plans_.begin());
@@ -268,160 +199,55 @@ void Simulation::pass_until(BootTime until) {
 }
 
 void Simulation::act() {
-    switch (below(24)) {
-        case 0:
-        case 1:
-        case 2:
-            edit_config();
-            break;
-        case 3:
-        case 4:
-            edit_pod();
-            break;
-        case 5:
-            break_manifest();
-            break;
-        case 6:
-        case 7:
-            unlink_and_create();
-            break;
-        case 8:
-            take_away();
-            break;
-        case 9:
-            if (one_in(6))
-                unmount();
-            break;
-        case 10:
-            make_account_anew();
-            break;
-        case 11:
-        case 12:
-        case 13:
-            trouble_issuer();
-            break;
-        case 14:
-        case 15:
-            trouble_disk();
-            break;
-        case 16:
-            trouble_listing();
-            break;
-        case 17:
-            step_clock();
-            break;
-        case 18:
-            suspend();
-            break;
-        case 19:
-            if (world_.running())
-                crash();
-            break;
-        case 20:
-            kill_at_ = static_cast<int>(1 + below(30));
-            break;
-        case 21:
-            if (one_in(4))
-                change_key();
-            break;
-        default:
-            break;
-    }
+    using Deed = void (*)(Simulation&);
+    // As often as it stands here.
+    static constexpr Deed kDeeds[] = {
+        [](Simulation& s) { s.fleet_.edit_config(); },
+        [](Simulation& s) { s.fleet_.edit_config(); },
+        [](Simulation& s) { s.fleet_.edit_pod(); },
+        [](Simulation& s) { s.fleet_.edit_pod(); },
+        [](Simulation& s) { s.fleet_.break_manifest(); },
+        [](Simulation& s) { s.fleet_.unlink_and_create(); },
+        [](Simulation& s) { s.fleet_.unlink_and_create(); },
+        [](Simulation& s) { s.fleet_.take_away(); },
+        [](Simulation& s) { s.fleet_.take_config(); },
+        [](Simulation& s) { s.fleet_.take_or_give_optional(); },
+        [](Simulation& s) {
+            if (s.chance_.one_in(6))
+                s.fleet_.unmount();
+        },
+        [](Simulation& s) { s.fleet_.make_account_anew(); },
+        [](Simulation& s) { s.trouble_issuer(); },
+        [](Simulation& s) { s.trouble_issuer(); },
+        [](Simulation& s) { s.trouble_disk(); },
+        [](Simulation& s) { s.trouble_listing(); },
+        [](Simulation& s) { s.step_clock(s.chance_.between(-26h, 26h)); },
+        [](Simulation& s) { s.suspend(); },
+        [](Simulation& s) { s.crash(); },
+        [](Simulation& s) { s.kill_at_ = 1 + s.chance_.below(30); },
+        [](Simulation& s) {
+            if (s.chance_.one_in(3))
+                s.reboot();
+        },
+        [](Simulation& s) {
+            if (s.chance_.one_in(4))
+                s.change_key();
+        },
+        [](Simulation& s) { s.demand(); },
+        [](Simulation&) {},
+        [](Simulation&) {},
+        [](Simulation&) {},
+    };
+    kDeeds[chance_.below(std::size(kDeeds))](*this);
 }
 
-void Simulation::edit_config() {
-    ModelPod& pod = any_pod();
-    ++pod.config;
-    ++outcome_.edits;
-    trace("edit config of " + pod.key.str());
-    write_config(pod);
-}
-
-void Simulation::edit_pod() {
-    ModelPod& pod = any_pod();
-    if (pod.absent_since)
-        return;
-    ++outcome_.edits;
-    pod.second_volume = !pod.second_volume;
-    pod.dropped_since = pod.second_volume ? std::nullopt : std::optional(now());
-    trace("edit " + pod.key.str());
-    write_pod(pod);
-}
-
-void Simulation::break_manifest() {
-    ModelPod& pod = any_pod();
-    if (pod.absent_since || unmounted_at_)
-        return;
-    trace("break the manifest of " + pod.key.str());
-    pod.manifest_broken = true;
-    world_.write("pod-" + pod.key.name, "apiVersion: v1\nkind: Pod\nmetadata: {name: [broken\n");
-    later(between(1s, 4h), [this, &pod] {
-        if (!pod.absent_since)
-            write_pod(pod);
-    });
-}
-
-void Simulation::unlink_and_create() {
-    ModelPod& pod = any_pod();
-    if (pod.absent_since || unmounted_at_)
-        return;
-    trace("unlink and create " + pod.key.str());
-    world_.unlink("pod-" + pod.key.name);
-    pod.absent_since = now();
-    later(between(1ms, 9s), [this, &pod] { write_pod(pod); });
-}
-
-void Simulation::take_away() {
-    ModelPod& pod = any_pod();
-    if (pod.absent_since || unmounted_at_)
-        return;
-    trace("take away " + pod.key.str());
-    world_.unlink("pod-" + pod.key.name);
-    pod.absent_since = now();
-    later(between(1s, 12h), [this, &pod] { write_pod(pod); });
-}
-
-void Simulation::unmount() {
-    if (unmounted_at_)
-        return;
-    trace("unmount the manifest directory");
-    unmounted_at_ = now();
-    parked_ = world_.take_files();
-    for (ModelPod& pod : pods_) {
-        if (!pod.absent_since)
-            pod.absent_since = now();
-    }
-    world_.device = 7;
-    world_.list_now();
-    later(between(1s, 50min), [this] {
-        trace("mount it again");
-        unmounted_at_.reset();
-        world_.device = 1;
-        for (ModelPod& pod : pods_) {
-            if (parked_.contains("pod-" + pod.key.name)) {
-                pod.absent_since.reset();
-                pod.touched = now();
-            }
-        }
-        world_.put_files(std::exchange(parked_, {}));
-        world_.list_now();
-    });
-}
-
-void Simulation::make_account_anew() {
-    const ModelPod& pod = any_pod();
-    for (ModelPod& other : pods_) {
-        if (other.key.ns == pod.key.ns && other.account == pod.account)
-            other.touched = now();
-    }
-    trace("another uid for account " + pod.key.ns + "/" + pod.account);
-    write_account(pod, "u" + std::to_string(++next_uid_));
-}
-
+// Each trouble lasts for minutes, seldom for hours; a new one takes the place of the one before.
 void Simulation::trouble_issuer() {
+    mend_issuer();
     Issuer& issuer = world_.issuer;
-    const std::uint64_t kind = below(7);
-    trace("issuer trouble " + std::to_string(kind));
+    const std::uint64_t kind = chance_.below(12);
+    const std::uint64_t mood = ++issuer_mood_;
+    deed("issuer trouble " + std::to_string(kind));
     switch (kind) {
         case 0:
             issuer.up = false;
@@ -434,334 +260,166 @@ void Simulation::trouble_issuer() {
             break;
         case 3:
             issuer.refuses = Error{Errc::Unavailable, "429"};
-            issuer.retry_after = between(1s, 10min);
+            issuer.retry_after = chance_.between(1s, 10min);
             break;
         case 4:
             issuer.twist = [](kube::TokenRequest& request) { request.audiences = {"elsewhere"}; };
             break;
         case 5:
-            issuer.latency = between(1s, 100s);
+            issuer.twist = [](kube::TokenRequest& request) { request.bound_object_ref->uid = "stranger"; };
+            break;
+        case 6:
+            issuer.twist = [](kube::TokenRequest& request) { request.expiration_seconds = -1; };
+            break;
+        case 7:
+            issuer.latency = chance_.between(1s, 100s);
+            break;
+        case 8:
+            issuer.delivery = chance_.between(1s, 100s);
+            break;
+        case 9:
+            issuer.moody = [this](Issuer& one) {
+                one.refuses = chance_.one_in(2) ? std::optional(Error{Errc::Unavailable, "503"}) : std::nullopt;
+            };
+            break;
+        case 10:
+            issuer.unreachable_for = "n" + std::to_string(chance_.below(7));
             break;
         default:
             issuer.answers_twice = true;
+            issuer.latency = chance_.between(1ms, 30s);
             break;
     }
-    if (kind < 6)
-        impede();
-    later(between(1s, one_in(5) ? Duration(6h) : Duration(30min)), [this] {
-        trace("issuer well again");
-        Issuer& again = world_.issuer;
-        const Duration asked_to_wait = again.retry_after.value_or(0s);
-        again.up = true;
-        again.refuses.reset();
-        again.retry_after.reset();
-        again.twist = nullptr;
-        again.latency = 1ms;
-        again.answers_twice = false;
-        clear_since_ = now() + asked_to_wait;
+    later(chance_.between(1s, chance_.one_in(8) ? Duration(6h) : Duration(30min)), [this, mood] {
+        if (mood == issuer_mood_)
+            mend_issuer();
     });
 }
 
+void Simulation::mend_issuer() {
+    trace("issuer well again");
+    Issuer& issuer = world_.issuer;
+    issuer.up = true;
+    issuer.refuses.reset();
+    issuer.retry_after.reset();
+    issuer.twist = nullptr;
+    issuer.moody = nullptr;
+    issuer.unreachable_for.clear();
+    issuer.latency = 1ms;
+    issuer.delivery = 0s;
+    issuer.answers_twice = false;
+}
+
 void Simulation::trouble_disk() {
-    trace("disk full");
-    world_.publish_fails = [this](const agent::VolumePath&) -> std::optional<Error> {
-        return one_in(4) ? std::nullopt : std::optional(Error{Errc::Io, "No space left on device"});
+    deed("disk full");
+    const auto end = [this](const agent::VolumePath&) {
+        if (chance_.one_in(500))
+            return End::DiesHalfway;
+        return chance_.one_in(4) ? End::Done : chance_.one_in(3) ? End::FailsHalfway : End::Fails;
     };
-    if (one_in(2))
-        world_.identities_fail = world_.telling_fails = Error{Errc::Io, "No space left on device"};
-    if (one_in(2))
-        world_.removal_fails = Error{Errc::Io, "Input/output error"};
-    later(between(1s, 30min), [this] {
+    world_.publish_ends = end;
+    if (chance_.one_in(2))
+        world_.removal_ends = end;
+    if (chance_.one_in(2))
+        world_.identities_fail = Error{Errc::Io, "No space left on device"};
+    if (chance_.one_in(2))
+        world_.telling_fails = Error{Errc::Io, "No space left on device"};
+    later(chance_.between(1s, 30min), [this] {
         trace("disk well again");
-        world_.publish_fails = nullptr;
+        world_.publish_ends = world_.removal_ends = nullptr;
         world_.identities_fail.reset();
         world_.telling_fails.reset();
-        world_.removal_fails.reset();
-        impede();
     });
 }
 
 void Simulation::trouble_listing() {
-    trace("listings fail");
+    deed("listings fail");
     world_.listing_fails = Error{Errc::Io, "Input/output error"};
-    later(between(1s, 1h), [this] {
+    later(chance_.between(1s, 1h), [this] {
         trace("listings work again");
         world_.listing_fails.reset();
+        promises_.listings_work();
         world_.list_now();
-        impede();
     });
 }
 
-void Simulation::step_clock() {
-    const Duration step = between(-26h, 26h);
-    trace("wall clock stepped by " + go_duration(step));
-    ++outcome_.steps;
+void Simulation::step_clock(Duration step) {
+    deed("wall clock stepped by " + go_duration(step));
     world_.step_wall(step);
-    if (options_.seed % 2 == 0)
+    if (measured())
         world_.issuer.clock_offset -= step;  // the issuer's clock goes on as it did
-    excused_ = now();
-    impede();
+    promises_.clock_stepped();
     if (world_.running())
         world_.wake();
-    later(kPatience + 1s, [this] { check_clock(); });
 }
 
 void Simulation::suspend() {
-    const Duration time = between(1s, 10h);
-    trace("suspended for " + go_duration(time));
+    const Duration time = chance_.between(1s, 10h);
+    deed("suspended for " + go_duration(time));
     world_.suspend(time);
-    impede();
-}
-
-void Simulation::crash() {
-    trace("kill -9");
-    ++outcome_.crashes;
-    world_.crash();
-    kill_at_ = 0;
-    asked_.clear();
-    // What was given and did not reach the disk with its record is lost; the rest has to be adopted.
-    std::set<std::string> on_disk;
-    for (const auto& [path, volume] : world_.disk) {
-        if (!volume.record)
-            continue;
-        for (const agent::TokenRecord& token : volume.record->tokens) {
-            const auto given = given_.find(volume.generations.at(volume.current).files.at(token.path));
-            if (given != given_.end() && last_given_.contains(token.key) &&
-                given->second.at == last_given_.at(token.key).at)
-                on_disk.insert(token.key);
-        }
-    }
-    std::erase_if(last_given_, [&](const auto& entry) { return !on_disk.contains(entry.first); });
-    const bool reboot = one_in(4);
-    later(between(1ms, one_in(5) ? Duration(2h) : Duration(20s)), [this, reboot] {
-        if (reboot) {
-            trace("reboot");
-            world_.new_boot_id();
-        }
-        start();
-    });
-}
-
-void Simulation::start() {
-    trace("start");
-    for (ModelPod& pod : pods_)
-        pod.unserved = pod.manifest_broken;
-    world_.start();
-    impede();
+    promises_.machine_slept();
 }
 
 void Simulation::change_key() {
-    world_.issuer.key_id = "key-" + std::to_string(++next_uid_);
-    trace("the issuer signs with " + world_.issuer.key_id + " and accepts nothing else");
-    excused_ = now();
-    if (world_.running()) {
-        world_.core().on_issuer_keys(world_.now(), {world_.issuer.key_id});
-        world_.wake();
-    }
+    world_.issuer.key_id = "key-" + std::to_string(++next_key_);
+    deed("the issuer signs with " + world_.issuer.key_id + " and accepts nothing else");
+    promises_.key_changed();
+    world_.act([this](agent::Core& core, Now now) { core.on_issuer_keys(now, {world_.issuer.key_id}); });
 }
 
-void Simulation::see(const agent::Command& command) {
-    if (kill_at_ > 0 && --kill_at_ == 0) {
-        crash();
+void Simulation::demand() {
+    const FleetPod& pod = fleet_.pods()[chance_.below(fleet_.pods().size())];
+    deed("a person wants a new token of " + pod.key.str());
+    promises_.demanded(pod);
+    world_.act([&](agent::Core& core, Now now) { (void)core.rotate_now(now, pod.key, ""); });  // it may not be there
+}
+
+void Simulation::crash() {
+    if (!world_.running())
         return;
-    }
-    if (const auto* report = std::get_if<agent::Report>(&command)) {
-        if (options_.trace) {
-            std::string text = "    " + report->event;
-            for (const auto& [name, value] : report->fields)
-                text += " " + name + "=" + value;
-            trace(text);
+    deed("kill -9");
+    ++outcome_.crashes;
+    kill_at_ = 0;
+    world_.crash();
+    promises_.agent_died();
+    later(chance_.between(1ms, chance_.one_in(5) ? Duration(2h) : Duration(20s)), [this] { start(false); });
+}
+
+// Sometimes with a wall clock that starts anywhere, and is set right later.
+void Simulation::reboot() {
+    if (!world_.running())
+        return;
+    deed("the machine reboots");
+    ++outcome_.crashes;
+    kill_at_ = 0;
+    world_.reboot();
+    promises_.agent_died();
+    const Duration down = chance_.between(1s, 5min);
+    const bool no_time = chance_.one_in(2);
+    later(down, [this, no_time] {
+        if (no_time) {
+            const Duration back = world_.now().wall.time_since_epoch() - chance_.between(0s, 1h);
+            step_clock(-back);
+            const auto guarded = [this](Issuer& issuer) {
+                if (!measured())  // the embedded authority signs nothing before the time it knows to be past
+                    issuer.refuses = Error{Errc::Unavailable, "the clock is behind"};
+            };
+            mend_issuer();
+            ++issuer_mood_;
+            world_.issuer.moody = guarded;
+            later(chance_.between(1s, 30min), [this, back] {
+                mend_issuer();
+                step_clock(back);
+            });
         }
-        world_.reports.clear();
-    } else if (const auto* request = std::get_if<agent::RequestToken>(&command)) {
-        see_request(request->request);
-    } else if (const auto* publish = std::get_if<agent::PublishVolume>(&command)) {
-        see_publish(*publish);
-    } else if (const auto* sweep = std::get_if<agent::SweepVolume>(&command)) {
-        see_sweep(*sweep);
-    } else if (const auto* remove = std::get_if<agent::RemoveVolume>(&command)) {
-        see_removal(*remove);
-    } else if (const auto* tell = std::get_if<agent::TellIssuer>(&command)) {
-        for (const agent::PodIdentity& pod : tell->pods_gone)
-            see_gone(pod);
-    }
+        start(true);
+    });
 }
 
-void Simulation::see_request(const kube::TokenRequest& request) {
-    ++outcome_.requests;
-    const std::string key = request.key();
-    if (const auto before = asked_.find(key); before != asked_.end() && now() - before->second < kLostAnswer)
-        broken("flight", "two requests at once for " + key);
-    asked_[key] = now();
-
-    const auto given = last_given_.find(key);
-    if (given == last_given_.end())
-        return;
-    const Given& last = given->second;
-    const Duration earliest = std::min<Duration>(last.ttl * 8 / 10, 24h) - std::min<Duration>(last.ttl / 10, 5min) - 1s;
-    const ModelPod* pod = request.bound_object_ref ? model({request.ns, request.bound_object_ref->name}) : nullptr;
-    const bool excused = excused_ >= last.at || (pod != nullptr && pod->touched >= last.at);
-    const bool refused = last.issued - 60s > issuer_now() || last.expires < issuer_now();
-    if (now() - last.at < earliest && !excused && !refused)
-        broken("needless", "a token of " + request.ns + "/" + (pod == nullptr ? "?" : pod->key.name) +
-                               " is asked for at the age of " + go_duration(now() - last.at) + ", ttl " +
-                               go_duration(last.ttl));
-}
-
-void Simulation::see_answer(const kube::TokenRequest& request, const agent::TokenAnswer& answer, Duration took) {
-    const std::string key = request.key();
-    if (took < kLostAnswer)
-        asked_.erase(key);
-    if (!answer || world_.issuer.twist || took >= kLostAnswer) {
-        ++outcome_.failures;
-        failed_[key] = now();
-        return;
-    }
-    const WallTime issued = answer->expiration_timestamp - std::chrono::seconds(answer->expiration_seconds);
-    const Given given{key, now(), std::chrono::seconds(answer->expiration_seconds), issued,
-                      answer->expiration_timestamp};
-    last_given_[key] = given;
-    given_[std::string(answer->token.view())] = given;
-}
-
-void Simulation::see_publish(const agent::PublishVolume& publish) {
-    ++outcome_.publishes;
-    pod_of_uid_[publish.path.pod_uid] = {publish.record.ns, publish.record.pod};
-    const auto& files = publish.payload.files;
-    const auto token = files.find("token");
-    if (token == files.end()) {
-        broken("missing", publish.path.str() + " is published without its token");
-        return;
-    }
-    if (publish.path.volume == "v") {
-        const auto a = files.find("a");
-        const auto b = files.find("b");
-        if (a == files.end() || b == files.end())
-            broken("missing", publish.path.str() + " is published without its config");
-        else if (a->second.bytes.view() != b->second.bytes.view())
-            broken("mixed", publish.path.str());
-    }
-    const auto given = given_.find(std::string(token->second.bytes.view()));
-    if (given == given_.end()) {
-        broken("mixed", publish.path.str() + " holds a token that was not given");
-        return;
-    }
-    const Duration due = std::min<Duration>(given->second.ttl * 8 / 10, 24h);
-    checks_.push({given->second.at + due + kPatience, publish.path, given->first});
-}
-
-void Simulation::see_sweep(const agent::SweepVolume& sweep) {
-    const auto volume = world_.disk.find(sweep.path);
-    if (volume == world_.disk.end())
-        return;
-    for (const auto& [name, generation] : volume->second.generations) {
-        const bool kept = name == volume->second.current || std::ranges::find(sweep.keep, name) != sweep.keep.end();
-        if (!kept && (!generation.replaced || now() - *generation.replaced < 10s))
-            broken("grace", sweep.path.str() + " loses " + name + " too early");
-    }
-}
-
-void Simulation::see_gone(const agent::PodIdentity& identity) {
-    ++outcome_.removals;
-    if (gone_.contains(identity.uid))
-        return;  // told again after a failure
-    gone_.insert(identity.uid);
-    const ModelPod* pod = model(identity.pod);
-    if (pod == nullptr)
-        return broken("removed", "a Pod that nobody knows: " + identity.pod.str());
-    if (!pod->absent_since || now() - *pod->absent_since < 10s)
-        return broken("removed", identity.pod.str() + " has left while its manifest was there");
-    if (unmounted_at_ && now() - *unmounted_at_ < kHold)
-        broken("removed", identity.pod.str() + " has left because the directory is not mounted");
-}
-
-void Simulation::see_removal(const agent::RemoveVolume& remove) {
-    if (gone_.contains(remove.path.pod_uid))
-        return;
-    const auto key = pod_of_uid_.find(remove.path.pod_uid);
-    const ModelPod* pod = key == pod_of_uid_.end() ? nullptr : model(key->second);
-    if (pod == nullptr)
-        return broken("removed", "a volume of nobody: " + remove.path.str());
-    if (pod->absent_since && now() - *pod->absent_since >= 10s)
-        return;  // it leaves right now
-    const bool dropped = remove.path.volume == "w" && pod->dropped_since && now() - *pod->dropped_since >= 10s;
-    if (!dropped)
-        broken("removed", remove.path.str() + " while its manifest wants it");
-}
-
-// Tokens that should have been replaced by now.
-void Simulation::check_due() {
-    while (!checks_.empty() && checks_.top().at <= now()) {
-        const Check check = checks_.top();
-        checks_.pop();
-        check_token(check.path, check.token);
-    }
-}
-
-void Simulation::check_token(const agent::VolumePath& path, const std::string& token) {
-    ++outcome_.checks;
-    const auto volume = world_.disk.find(path);
-    const auto given = given_.find(token);
-    if (given == given_.end())
-        return;
-    const bool current =
-        volume != world_.disk.end() && volume->second.generations.at(volume->second.current).files.at("token") == token;
-    const auto key = pod_of_uid_.find(path.pod_uid);
-    const ModelPod* pod = key == pod_of_uid_.end() ? nullptr : model(key->second);
-    const bool unwanted = pod == nullptr || pod->absent_since || pod->unserved || gone_.contains(path.pod_uid) ||
-                          (path.volume == "w" && !pod->second_volume);
-    if (!current) {
-        given_.erase(given);
-        return;
-    }
-    const auto failed = failed_.find(given->second.key);
-    BootTime since = std::max(clear_since_, given->second.at);
-    if (failed != failed_.end())
-        since = std::max(since, failed->second);
-    if (unwanted || impeded() || unmounted_at_ || now() - since < kPatience) {
-        checks_.push({std::max(since + kPatience, now() + 60s), path, token});
-        return;
-    }
-    broken("stale", path.str() + " still has the token of " + go_duration(now() - given->second.at) + " ago, ttl " +
-                        go_duration(given->second.ttl));
-}
-
-// After a step: no token on disk is refused by the issuer's clock.
-void Simulation::check_clock() {
-    if (impeded() || unmounted_at_ || now() - clear_since_ < kPatience)
-        return;
-    for (const auto& [path, volume] : world_.disk) {
-        const auto key = pod_of_uid_.find(path.pod_uid);
-        const ModelPod* pod = key == pod_of_uid_.end() ? nullptr : model(key->second);
-        if (pod == nullptr || pod->absent_since || pod->unserved || gone_.contains(path.pod_uid) ||
-            (path.volume == "w" && !pod->second_volume))
-            continue;
-        const auto given = given_.find(volume.generations.at(volume.current).files.at("token"));
-        if (given == given_.end())
-            continue;
-        if (const auto failed = failed_.find(given->second.key);
-            failed != failed_.end() && now() - failed->second < kPatience)
-            continue;
-        ++outcome_.checks;
-        if (given->second.issued - 60s > issuer_now() || given->second.expires < issuer_now())
-            broken("stale", path.str() + " holds a token that the issuer's clock refuses");
-    }
-}
-
-// Whoever was published is there, under its name.
-void Simulation::check_present() {
-    for (const auto& [name, path] : world_.names) {
-        const auto volume = world_.disk.find(path);
-        if (volume == world_.disk.end() || !volume->second.generations.contains(volume->second.current))
-            broken("missing", name.ns + "/" + name.pod + "/" + name.name + " leads nowhere");
-    }
-    if (impeded() || unmounted_at_ || now() - clear_since_ < kPatience)
-        return;
-    for (const ModelPod& pod : pods_) {
-        const bool settled = !pod.absent_since && !pod.unserved && now() - pod.touched >= kPatience;
-        if (settled && failed_.empty() && !world_.names.contains({pod.key.ns, pod.key.name, "v"}))
-            broken("missing", pod.key.str() + " is in the directory and has no volume");
-    }
+void Simulation::start(bool rebooted) {
+    trace("start");
+    promises_.agent_starts(rebooted);
+    world_.start();
 }
 
 }  // namespace

@@ -44,8 +44,7 @@ struct Outcome {
     std::uint64_t publishes = 0;
     std::uint64_t writes = 0;
     std::uint64_t crashes = 0;
-    std::uint64_t edits = 0;
-    std::uint64_t steps = 0;
+    std::uint64_t deeds = 0;  // of people, machines and the issuer
     std::uint64_t removals = 0;
     std::uint64_t checks = 0;
 };

@@ -42,17 +42,32 @@ agent::CoreSettings World::default_settings() {
     return settings;
 }
 
-World::World(agent::CoreSettings settings) : settings_(std::move(settings)) {}
+World::World(agent::CoreSettings settings, std::uint64_t seed) : settings_(std::move(settings)), random_(seed) {}
 World::~World() = default;
 
 void World::write(const std::string& file, const std::string& text) {
     files_[file] = text;
+    touched_.insert(file);
     list_now();
 }
 
 void World::unlink(const std::string& file) {
     files_.erase(file);
+    touched_.insert(file);
     list_now();
+}
+
+std::map<std::string, std::string> World::take_files() {
+    for (const auto& [file, text] : files_)
+        touched_.insert(file);
+    return std::exchange(files_, {});
+}
+
+void World::put_files(const std::map<std::string, std::string>& files) {
+    for (const auto& [file, text] : files) {
+        files_[file] = text;
+        touched_.insert(file);
+    }
 }
 
 void World::list_now() {
@@ -89,8 +104,15 @@ void World::wake() {
 
 void World::reboot() {
     crash();
-    new_boot_id();
-    boot_ = BootTime(100s);
+    settings_.boot_id += "+";
+    booted_ = boot_.time_since_epoch() - 100s;
+}
+
+void World::act(const std::function<void(agent::Core&, Now)>& action) {
+    if (!core_)
+        return;
+    action(*core_, now());
+    carry_out();
 }
 
 void World::after(Duration delay, Action action) {
@@ -104,10 +126,10 @@ void World::pass(Duration time) {
     for (int turns = 0;; ++turns) {
         BootTime next = end;
         if (!events_.empty())
-            next = std::min(next, events_.begin()->first);
+            next = std::min(next, std::max(events_.begin()->first, boot_));
         if (core_) {
             if (const auto deadline = core_->next_deadline())
-                next = std::min(next, std::max(*deadline, boot_));
+                next = std::min(next, std::max(*deadline + booted_, boot_));
         }
         if (next != turn_at)
             turns = 0;
@@ -122,7 +144,7 @@ void World::pass(Duration time) {
             const Action action = std::move(events_.begin()->second);
             events_.erase(events_.begin());
             action();
-        } else if (core_ && core_->next_deadline() && *core_->next_deadline() <= boot_) {
+        } else if (core_ && core_->next_deadline().value_or(BootTime::max()) <= now().boot) {
             core_->on_timer(now());
         } else {
             return;
@@ -142,6 +164,8 @@ void World::carry_out() {
             if (!core_)
                 return;  // a crash at this command
             carry_out(command);
+            if (!core_)
+                return;  // it died halfway
         }
     }
 }
@@ -161,22 +185,33 @@ Result<kube::Listing> World::list() {
     kube::Listing listing;
     listing.directory = {.device = device, .inode = 2};
     listing.whole = !std::exchange(listed_before_, true);
-    for (const auto& [file, text] : files_) {
+    if (listing.whole) {
+        touched_.clear();
+        for (const auto& [file, text] : files_)
+            touched_.insert(file);
+    }
+    for (const std::string& file : std::exchange(touched_, {})) {
+        const auto present = files_.find(file);
         const auto before = listed_.find(file);
-        if (before == listed_.end() || before->second != text)
-            listing.updates.push_back({file, kube::decode_manifests(text, file)});
+        if (present == files_.end()) {
+            if (before != listed_.end()) {
+                listing.vanished.push_back(file);
+                listed_.erase(before);
+            }
+        } else if (before == listed_.end() || before->second != present->second) {
+            listing.updates.push_back({file, kube::decode_manifests(present->second, file)});
+            listed_[file] = present->second;
+        }
     }
-    for (const auto& [file, text] : listed_) {
-        if (!files_.contains(file))
-            listing.vanished.push_back(file);
-    }
-    listed_ = files_;
+    if (on_listing)
+        on_listing(listing);
     return listing;
 }
 
 void World::answer(const agent::SaveIdentities& save) {
     Result<> result;
     if (identities_fail) {
+        registers_failed = boot_;
         result = std::unexpected(*identities_fail);
     } else {
         for (const agent::PodIdentity& identity : save.removed)
@@ -190,6 +225,7 @@ void World::answer(const agent::SaveIdentities& save) {
 void World::answer(const agent::TellIssuer& tell) {
     Result<agent::IssuerAnswer> result;
     if (telling_fails) {
+        registers_failed = boot_;
         result = std::unexpected(*telling_fails);
     } else {
         for (const kube::ObjectKey& account : tell.accounts_gone)
@@ -200,10 +236,13 @@ void World::answer(const agent::TellIssuer& tell) {
         }
         for (const agent::IssuerAccount& account : tell.accounts) {
             std::string& uid = issuer.accounts[account.account];
+            const std::string before = uid;
             if (!account.uid.empty())
                 uid = account.uid;
             else if (uid.empty())
                 uid = "account-" + std::to_string(++last_id_);
+            if (uid != before && on_account_replaced)
+                on_account_replaced(account.account);
             result->account_uids.emplace_back(account.account, uid);
         }
         for (const agent::IssuerPod& pod : tell.pods)
@@ -215,20 +254,32 @@ void World::answer(const agent::TellIssuer& tell) {
 void World::answer(const agent::RequestToken& request) {
     issuer.requests.emplace_back(boot_, request.request);
     most_requests_at_once = std::max(most_requests_at_once, ++requests_under_way_);
-    if (!issuer.up)
+    if (!issuer.up || request.request.ns == issuer.unreachable_for)
         return;  // never answered
     const int times = issuer.answers_twice ? 2 : 1;
     for (int i = 0; i < times; ++i) {
         after(issuer.latency * (i + 1), [this, request, asked = boot_, first = i == 0] {
-            agent::TokenAnswer answer = issue(request.request);
-            if (first) {
-                --requests_under_way_;
-                if (on_answer)
-                    on_answer(request.request, answer, boot_ - asked);
-            }
-            core_->on_token(now(), request.id, std::move(answer));
+            if (issuer.moody)
+                issuer.moody(issuer);
+            const bool twisted = issuer.twist != nullptr;
+            auto answer = std::make_shared<agent::TokenAnswer>(issue(request.request));
+            if (issuer.delivery == Duration::zero())
+                deliver(request, asked, std::move(answer), first, twisted);
+            else
+                after(issuer.delivery, [this, request, asked, answer, first, twisted] {
+                    deliver(request, asked, answer, first, twisted);
+                });
         });
     }
+}
+
+void World::deliver(const agent::RequestToken& request, BootTime asked, std::shared_ptr<agent::TokenAnswer> answer,
+                    bool first, bool twisted) {
+    if (first)
+        --requests_under_way_;
+    if (on_answer)
+        on_answer({request.request, *answer, boot_ - asked, first, twisted});
+    core_->on_token(now(), request.id, std::move(*answer));
 }
 
 agent::TokenAnswer World::issue(kube::TokenRequest request) {
@@ -249,6 +300,8 @@ agent::TokenAnswer World::issue(kube::TokenRequest request) {
     issued.expiration_seconds = std::min(request.expiration_seconds, issuer.max_seconds);
     issued.expiration_timestamp = present + std::chrono::seconds(issued.expiration_seconds);
     issued.service_account_uid = account->second;
+    if (settings_.issuer_clock == agent::IssuerClock::Measured)
+        issued.server_time = present;
     issued.token =
         Secret(jwt(request, account->second, issuer.key_id, present, issued.expiration_timestamp, ++last_id_));
     return issued;
@@ -256,34 +309,50 @@ agent::TokenAnswer World::issue(kube::TokenRequest request) {
 
 void World::answer(agent::PublishVolume& publish) {
     Result<agent::PublishOutcome> result;
+    End end = publish_ends ? publish_ends(publish.path) : End::Done;
     if (publish_fails) {
-        if (std::optional<Error> error = publish_fails(publish.path))
+        if (std::optional<Error> error = publish_fails(publish.path)) {
             result = std::unexpected(std::move(*error));
+            end = End::Fails;
+        }
     }
-    if (result) {
+    if (end == End::Fails || end == End::FailsHalfway) {
+        if (result)
+            result = fail(Errc::Io, "fsync: Input/output error");
+    }
+    if (end != End::Fails) {
         DiskVolume& volume = disk[publish.path];
         DiskVolume::Files files;
         for (const auto& [path, file] : publish.payload.files)
             files[path] = file.bytes.view();
-        if (volume.current.empty() || volume.generations[volume.current].files != files) {
+        const bool wrote = volume.current.empty() || volume.generations[volume.current].files != files;
+        if (wrote) {
             if (!volume.current.empty())
                 volume.generations[volume.current].replaced = boot_;
             volume.current = "..g" + std::to_string(++last_id_);
             volume.generations[volume.current].files = std::move(files);
             ++volume.writes;
             ++writes;
-            result->wrote = true;
         }
-        volume.record = publish.record;
-        for (const agent::VolumeName& name : publish.names)
-            names[name] = publish.path;
-        result->generation = volume.current;
-        for (const auto& [name, generation] : volume.generations) {
-            if (name != volume.current)
-                result->older.push_back(name);
+        if (end == End::Done) {
+            volume.record = publish.record;
+            volume.recorded.clear();
+            for (const agent::TokenRecord& token : publish.record.tokens)
+                volume.recorded[token.path] = volume.generations[volume.current].files.at(token.path);
+            for (const agent::VolumeName& name : publish.names)
+                names[name] = publish.path;
+            result->wrote = wrote;
+            result->generation = volume.current;
+            for (const auto& [name, generation] : volume.generations) {
+                if (name != volume.current)
+                    result->older.push_back(name);
+            }
         }
     }
-    after(publish_latency, [this, path = publish.path, result] { core_->on_published(now(), path, result); });
+    if (on_publish)
+        on_publish(publish, end);
+    if (core_)  // else it died halfway
+        after(publish_latency, [this, path = publish.path, result] { core_->on_published(now(), path, result); });
 }
 
 void World::answer(const agent::SweepVolume& sweep) {
@@ -297,17 +366,24 @@ void World::answer(const agent::SweepVolume& sweep) {
 }
 
 void World::answer(const agent::RemoveVolume& remove) {
+    const End end = removal_ends ? removal_ends(remove.path) : End::Done;
     Result<> result;
-    if (removal_fails) {
-        result = std::unexpected(*removal_fails);
-    } else {
+    if (end == End::Fails || end == End::FailsHalfway)
+        result = fail(Errc::Io, "unlinkat: Input/output error");
+    if (end == End::Done) {
         disk.erase(remove.path);
         for (const agent::VolumeName& name : remove.names) {
             if (const auto link = names.find(name); link != names.end() && link->second == remove.path)
                 names.erase(link);
         }
+    } else if (const auto volume = disk.find(remove.path); end != End::Fails && volume != disk.end()) {
+        volume->second.generations.clear();
+        volume->second.current.clear();
     }
-    after(0s, [this, path = remove.path, result] { core_->on_removed(now(), path, result); });
+    if (on_removal)
+        on_removal(remove.path, end);
+    if (core_)  // else it died halfway
+        after(0s, [this, path = remove.path, result] { core_->on_removed(now(), path, result); });
 }
 
 std::vector<agent::FoundVolume> World::find_volumes() const {
@@ -320,10 +396,13 @@ std::vector<agent::FoundVolume> World::find_volumes() const {
             if (name != volume.current)
                 one.older.push_back(name);
         }
-        if (volume.record) {
+        if (volume.record && !volume.current.empty()) {
             const DiskVolume::Files& files = volume.generations.at(volume.current).files;
-            for (const agent::TokenRecord& token : volume.record->tokens)
-                one.files.emplace_back(token.path, Secret(files.at(token.path)));
+            for (const agent::TokenRecord& token : volume.record->tokens) {
+                const auto file = files.find(token.path);
+                if (file != files.end() && file->second == volume.recorded.at(token.path))
+                    one.files.emplace_back(token.path, Secret(file->second));
+            }
         }
     }
     return found;
@@ -341,6 +420,8 @@ std::optional<std::string> World::read(const std::string& ns, const std::string&
                                        const std::string& path) const {
     const DiskVolume* found = volume(ns, pod, name);
     if (found == nullptr)
+        return std::nullopt;
+    if (found->current.empty())
         return std::nullopt;
     const DiskVolume::Files& files = found->generations.at(found->current).files;
     const auto file = files.find(path);

@@ -35,29 +35,45 @@ struct DiskVolume {
     std::map<std::string, Generation> generations;
     std::string current;
     std::optional<agent::VolumeRecord> record;
+    Files recorded;  // the tokens that the record speaks of
     std::uint64_t writes = 0;
 };
 
 // An issuer with accounts, Pods and keys, which answers after `latency` and can be told to fail.
 struct Issuer {
     bool up = true;
-    Duration latency = 1ms;
+    Duration latency = 1ms;  // until the token is signed
+    Duration delivery{};     // and from there until the answer is here
     bool answers_twice = false;
-    Duration clock_offset{};  // its wall clock minus ours
+    std::string unreachable_for;  // a namespace whose requests are never answered
+    Duration clock_offset{};      // its wall clock minus ours
     std::int64_t max_seconds = 1 << 30;
     std::string key_id = "key-1";
     std::optional<Error> refuses;                     // every request
     std::optional<Duration> retry_after;              // beside it
     std::function<void(kube::TokenRequest&)> twist;   // changes what the token is made for
+    std::function<void(Issuer&)> moody;               // told before each answer, may change anything of the above
     std::map<kube::ObjectKey, std::string> accounts;  // uids
     std::map<std::string, agent::IssuerPod> pods;     // by uid
     std::map<std::string, BootTime> deleted;          // uids of Pods that have gone
     std::vector<std::pair<BootTime, kube::TokenRequest>> requests;
 };
 
+// How work on a volume ends. Halfway: its files are new, or gone, but not its record and its names.
+enum class End { Done, Fails, FailsHalfway, DiesHalfway };
+
+// An answer to a token request as it reaches the agent.
+struct AnswerSeen {
+    const kube::TokenRequest& request;
+    const agent::TokenAnswer& answer;
+    Duration took;
+    bool first;    // not the same request's second answer
+    bool twisted;  // made for something else than was asked for
+};
+
 class World {
 public:
-    explicit World(agent::CoreSettings settings = default_settings());
+    explicit World(agent::CoreSettings settings = default_settings(), std::uint64_t seed = 42);
     ~World();
 
     [[nodiscard]] static agent::CoreSettings default_settings();
@@ -66,20 +82,21 @@ public:
     void write(const std::string& file, const std::string& text);
     void unlink(const std::string& file);
     void list_now();
-    [[nodiscard]] std::map<std::string, std::string> take_files() { return std::exchange(files_, {}); }
-    void put_files(std::map<std::string, std::string> files) { files_ = std::move(files); }
+    [[nodiscard]] std::map<std::string, std::string> take_files();
+    void put_files(const std::map<std::string, std::string>& files);
 
     // The agent.
     void start();
     void crash();
     void reboot();  // crash, another boot id, the boot clock from zero; the disk stays
-    void new_boot_id() { settings_.boot_id += "+"; }
-    void wake();  // as the shell's timer does when the wall clock was set
+    void wake();    // as the shell's timer does when the wall clock was set
+    void act(const std::function<void(agent::Core&, Now)>& action);  // of a person, or news
     [[nodiscard]] agent::Core& core() { return *core_; }
     [[nodiscard]] bool running() const { return core_ != nullptr; }
 
     // Time.
-    [[nodiscard]] Now now() const { return {boot_, wall_}; }
+    [[nodiscard]] Now now() const { return {boot_ - booted_, wall_}; }  // as the agent's machine has it
+    [[nodiscard]] BootTime elapsed() const { return boot_; }            // counts on over reboots
     void pass(Duration time);
     void step_wall(Duration step) { wall_ += step; }
     // Both clocks go on while nothing runs.
@@ -104,7 +121,8 @@ public:
     std::optional<Error> identities_fail;
     std::optional<Error> telling_fails;
     std::function<std::optional<Error>(const agent::VolumePath&)> publish_fails;
-    std::optional<Error> removal_fails;
+    std::function<End(const agent::VolumePath&)> publish_ends;
+    std::function<End(const agent::VolumePath&)> removal_ends;
     std::uint64_t device = 1;  // of the manifest directory
     Duration publish_latency{};
 
@@ -116,8 +134,13 @@ public:
     std::uint64_t writes = 0;
     std::size_t most_requests_at_once = 0;
     std::function<void(const agent::Command&)> on_command;  // sees each command before it is carried out
-    // Sees each answer to a request, and how long it took.
-    std::function<void(const kube::TokenRequest&, const agent::TokenAnswer&, Duration)> on_answer;
+    // See what has just happened, before the agent does.
+    std::function<void(const AnswerSeen&)> on_answer;
+    std::function<void(const kube::Listing&)> on_listing;
+    std::function<void(const agent::PublishVolume&, End)> on_publish;
+    std::function<void(const agent::VolumePath&, End)> on_removal;
+    std::function<void(const kube::ObjectKey&)> on_account_replaced;  // the issuer knows it under another uid
+    std::optional<BootTime> registers_failed;                         // when a uid or Pod was last not registered
     std::string trouble;
 
 private:
@@ -134,18 +157,22 @@ private:
     void answer(const agent::RemoveVolume& remove);
     void answer(agent::Report& report) { reports.push_back(std::move(report)); }
     [[nodiscard]] Result<kube::Listing> list();
+    void deliver(const agent::RequestToken& request, BootTime asked, std::shared_ptr<agent::TokenAnswer> answer,
+                 bool first, bool twisted);
     [[nodiscard]] agent::TokenAnswer issue(kube::TokenRequest request);
     [[nodiscard]] std::vector<agent::FoundVolume> find_volumes() const;
 
     agent::CoreSettings settings_;
-    std::mt19937_64 random_{42};
+    std::mt19937_64 random_;
     BootTime boot_{1'000'000s};
+    Duration booted_{};
     WallTime wall_{1'800'000'000s};
     std::uint64_t last_id_ = 0;
     std::size_t requests_under_way_ = 0;
 
     std::map<std::string, std::string> files_;
     std::map<std::string, std::string> listed_;  // as of the last listing of this process
+    std::set<std::string> touched_;              // files since then
     bool listed_before_ = false;
 
     std::unique_ptr<agent::Core> core_;

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/sim/fleet.h"
+
+#include <cstdlib>
+#include <iterator>
+
+namespace tokenlet::sim {
+namespace {
+
+std::string config_map(const FleetPod& pod, const std::string& letter, const std::string& data) {
+    return "apiVersion: v1\nkind: ConfigMap\nmetadata: {namespace: " + pod.key.ns + ", name: " + letter +
+           std::to_string(pod.number) + "}\ndata: {" + data + "}\n";
+}
+
+}  // namespace
+
+Fleet::Fleet(World& world, Chance& chance, Later later, Trace trace)
+    : world_(world), chance_(chance), later_(std::move(later)), trace_(std::move(trace)) {}
+
+void Fleet::add_pods(int count, std::int64_t ttl_seconds) {
+    constexpr std::int64_t kLifetimes[] = {600, 3600, 3607, 7200, 86400, 172800};
+    pods_.reserve(static_cast<std::size_t>(count));
+    for (int i = 0; i < count; ++i) {
+        FleetPod& pod = pods_.emplace_back();
+        pod.number = i;
+        pod.key = {"n" + std::to_string(i % 7), "p" + std::to_string(i)};
+        pod.account = "a" + std::to_string(i % 3);
+        pod.ttl_seconds = ttl_seconds > 0 ? ttl_seconds : kLifetimes[chance_.below(std::size(kLifetimes))];
+        by_key_[pod.key] = static_cast<std::size_t>(i);
+        write_account(pod, "");
+        write_config(pod);
+        write_pod(pod);
+    }
+}
+
+FleetPod* Fleet::find(const kube::ObjectKey& key) {
+    const auto found = by_key_.find(key);
+    return found == by_key_.end() ? nullptr : &pods_[found->second];
+}
+
+std::string Fleet::text_of(const FleetPod& pod) {
+    const std::string ttl = std::to_string(pod.ttl_seconds);
+    const std::string number = std::to_string(pod.number);
+    std::string text =
+        "apiVersion: v1\nkind: Pod\nmetadata: {namespace: " + pod.key.ns + ", name: " + pod.key.name +
+        "}\nspec:\n  automountServiceAccountToken: false\n  serviceAccountName: " + pod.account +
+        "\n  containers:\n  - {name: c, volumeMounts: [{name: v, mountPath: /v}" +
+        (pod.second_volume ? ", {name: w, mountPath: /w}" : "") +
+        "]}\n  volumes:\n  - name: v\n    projected:\n      sources:\n      - serviceAccountToken: {path: token, "
+        "audience: v, expirationSeconds: " +
+        ttl + "}\n      - configMap: {name: c" + number + "}\n      - configMap: {name: o" + number +
+        ", optional: true}\n";
+    if (pod.second_volume)
+        text +=
+            "  - name: w\n    projected:\n      sources:\n      - serviceAccountToken: {path: token, audience: w}\n"
+            "      - serviceAccountToken: {path: shared, audience: v, expirationSeconds: " +
+            ttl + "}\n";
+    return text;
+}
+
+void Fleet::write(const std::string& file, const std::string& text) {
+    if (unmounted_at_)
+        parked_[file] = text;
+    else
+        world_.write(file, text);
+}
+
+void Fleet::unlink(const std::string& file) {
+    if (unmounted_at_)
+        parked_.erase(file);
+    else
+        world_.unlink(file);
+}
+
+void Fleet::write_pod(FleetPod& pod) {
+    if (pod.broken)
+        mended_at_ = world_.elapsed();
+    pod.broken = false;
+    if (!unmounted_at_)
+        pod.absent_since.reset();
+    write("pod-" + pod.key.name, text_of(pod));
+}
+
+void Fleet::write_config(const FleetPod& pod) {
+    const std::string version = std::to_string(pod.config);
+    write("config-" + pod.key.name, config_map(pod, "c", "a: v" + version + ", b: v" + version));
+}
+
+void Fleet::write_optional(const FleetPod& pod) {
+    write("optional-" + pod.key.name, config_map(pod, "o", "o: v" + std::to_string(pod.optional_version)));
+}
+
+void Fleet::write_account(const FleetPod& pod, const std::string& uid) {
+    write("account-" + pod.key.ns + "-" + pod.account,
+          "apiVersion: v1\nkind: ServiceAccount\nmetadata: {namespace: " + pod.key.ns + ", name: " + pod.account +
+              (uid.empty() ? "" : ", uid: " + uid) + "}\n");
+}
+
+void Fleet::edit_config() {
+    FleetPod& pod = any_pod();
+    ++pod.config;
+    trace_("edit config of " + pod.key.str());
+    write_config(pod);
+}
+
+void Fleet::edit_pod() {
+    FleetPod& pod = any_pod();
+    if (pod.absent_since)
+        return;
+    pod.second_volume = !pod.second_volume;
+    pod.dropped_since = pod.second_volume ? std::nullopt : std::optional(world_.elapsed());
+    trace_("edit " + pod.key.str() + (pod.second_volume ? ": a second volume" : ": no second volume"));
+    write_pod(pod);
+}
+
+void Fleet::break_manifest() {
+    FleetPod& pod = any_pod();
+    if (pod.absent_since || unmounted_at_)
+        return;
+    trace_("break the manifest of " + pod.key.str());
+    pod.broken = true;
+    write("pod-" + pod.key.name, "apiVersion: v1\nkind: Pod\nmetadata: {name: [broken\n");
+    later_(chance_.between(1s, 4h), [this, &pod] {
+        if (pod.broken)
+            write_pod(pod);
+    });
+}
+
+void Fleet::unlink_and_create() {
+    FleetPod& pod = any_pod();
+    if (pod.absent_since || unmounted_at_)
+        return;
+    trace_("unlink and create " + pod.key.str());
+    pod.absent_since = world_.elapsed();
+    unlink("pod-" + pod.key.name);
+    later_(chance_.between(1ms, 9s), [this, &pod] { write_pod(pod); });
+}
+
+void Fleet::take_away() {
+    FleetPod& pod = any_pod();
+    if (pod.absent_since || unmounted_at_)
+        return;
+    trace_("take away " + pod.key.str());
+    pod.absent_since = world_.elapsed();
+    unlink("pod-" + pod.key.name);
+    later_(chance_.between(1s, 12h), [this, &pod] { write_pod(pod); });
+}
+
+void Fleet::take_config() {
+    FleetPod& pod = any_pod();
+    trace_("take away the config of " + pod.key.str());
+    unlink("config-" + pod.key.name);
+    later_(chance_.between(1s, 3h), [this, &pod] { write_config(pod); });
+}
+
+void Fleet::take_or_give_optional() {
+    FleetPod& pod = any_pod();
+    ++pod.optional_version;
+    trace_("optional object of " + pod.key.str());
+    if (chance_.one_in(2))
+        unlink("optional-" + pod.key.name);
+    else
+        write_optional(pod);
+}
+
+void Fleet::unmount() {
+    if (unmounted_at_)
+        return;
+    trace_("unmount the manifest directory");
+    parked_ = world_.take_files();
+    unmounted_at_ = world_.elapsed();
+    for (FleetPod& pod : pods_) {
+        if (!pod.absent_since)
+            pod.absent_since = unmounted_at_;
+    }
+    world_.device = 7;
+    world_.list_now();
+    later_(chance_.between(1s, 50min), [this] {
+        trace_("mount it again");
+        unmounted_at_.reset();
+        mended_at_ = world_.elapsed();
+        world_.device = 1;
+        for (FleetPod& pod : pods_) {
+            if (parked_.contains("pod-" + pod.key.name))
+                pod.absent_since.reset();
+        }
+        world_.put_files(std::exchange(parked_, {}));
+        world_.list_now();
+    });
+}
+
+void Fleet::make_account_anew() {
+    const FleetPod& pod = any_pod();
+    const std::string uid = "u" + std::to_string(++next_uid_);
+    trace_("another uid for account " + pod.key.ns + "/" + pod.account + ": " + uid);
+    write_account(pod, uid);
+}
+
+void Fleet::agent_died() {
+    for (FleetPod& pod : pods_)
+        pod.shown = {};
+}
+
+void Fleet::see_listing(const kube::Listing& listing) {
+    const auto about = [&](const std::string& file) -> std::pair<std::string, FleetPod*> {
+        const std::size_t dash = file.find("-p");
+        if (dash == std::string::npos)
+            return {file, nullptr};
+        return {file.substr(0, dash), &pods_[std::strtoull(file.c_str() + dash + 2, nullptr, 10)]};
+    };
+    const BootTime now = world_.elapsed();
+    for (const auto& update : listing.updates) {
+        const auto [kind, pod] = about(update.file);
+        if (pod == nullptr)
+            continue;
+        FleetPod::Shown& shown = pod->shown;
+        if (kind == "pod" && !pod->broken) {
+            shown.touched = now;
+            shown.second_volume = pod->second_volume;
+            if (!shown.since) {
+                shown.since = now;
+                shown.since_wall = world_.now().wall;
+            }
+        } else if (kind == "config") {
+            shown.touched = shown.config_since.emplace(now);
+            shown.config = pod->config;
+        } else if (kind == "optional") {
+            shown.touched = now;
+            shown.optional = true;
+            shown.optional_version = pod->optional_version;
+        }
+    }
+    for (const std::string& file : listing.vanished) {
+        const auto [kind, pod] = about(file);
+        if (kind == "config" && pod != nullptr)
+            pod->shown.config_since.reset();
+        else if (kind == "optional" && pod != nullptr)
+            pod->shown.optional = false;
+    }
+}
+
+void Fleet::see_account_replaced(const kube::ObjectKey& account) {
+    for (FleetPod& pod : pods_) {
+        if (pod.key.ns == account.ns && pod.account == account.name)
+            pod.shown.touched = world_.elapsed();
+    }
+}
+
+}  // namespace tokenlet::sim
