@@ -298,6 +298,8 @@ void Connections::on_request(evhttp_request* request) {
         refuse_head(old ? Version::Http10 : Version::Http11, whole.target, whole.headers);
     if (connection.lines.bare_line_feed())
         refusal = "a line of the head ends in a bare line feed";
+    if (connection.lines.has_nul())
+        refusal = "the head holds a NUL";
     if (refusal) {
         // Where one request ends and the next begins is in doubt, so nothing more is read here.
         Response response = text_response(400, std::string(*refusal) + "\n");

@@ -27,6 +27,7 @@ void LineEndings::feed(std::string_view bytes) {
     for (const char c : bytes) {
         if (head_is_over_)
             return;
+        has_nul_ = has_nul_ || c == '\0';
         if (c == '\n') {
             if (previous_ != '\r')
                 bare_line_feed_ = true;
@@ -45,7 +46,7 @@ std::optional<std::string_view> refuse_head(Version version, std::string_view ta
                                             const std::vector<Header>& headers) {
     if (!target.starts_with('/'))
         return "the target must start with a slash";
-    if (std::ranges::any_of(target, [](char c) { return is_control(c) || c == ' ' || c == '#'; }))
+    if (!std::ranges::all_of(target, [](char c) { return c > ' ' && c < 0x7f && c != '#'; }))
         return "the target holds a character that must be percent-encoded";
 
     int hosts = 0;

@@ -34,6 +34,15 @@ TEST(LineEndings, ABareLineFeedIsSeenWhereverItStandsInTheHead) {
     }
 }
 
+TEST(LineEndings, ANulIsSeenInTheHeadOnly) {
+    LineEndings lines;
+    lines.feed(std::string_view("GET / HTTP/1.1\r\n\r\n\0", 19));
+    EXPECT_FALSE(lines.has_nul());
+    lines.restart();
+    lines.feed(std::string_view("GET / HTTP/1.1\r\n\0\r\n", 19));
+    EXPECT_TRUE(lines.has_nul());
+}
+
 TEST(RefuseHead, WhatTwoReadersCouldUnderstandDifferentlyIsRefused) {
     struct Case {
         std::string_view name;
@@ -66,14 +75,14 @@ TEST(RefuseHead, WhatTwoReadersCouldUnderstandDifferentlyIsRefused) {
         {"a tab in a value", Version::Http11, "/", {host, {"X", "a\tb"}}, true},
         {"absolute form", Version::Http11, "http://a/", {host}, false},
         {"a blank in the target", Version::Http11, "/a b", {host}, false},
+        {"a byte beyond ASCII in the target", Version::Http11, "/a\xc2\x85", {host}, false},
     };
     for (const Case& c : cases)
         EXPECT_EQ(!refuse_head(c.version, c.target, c.headers).has_value(), c.fine) << c.name;
 }
 
 TEST(Request, SplitsItsTargetAndFindsHeadersWithoutCase) {
-    const Request request{
-        .method = "GET", .target = "/v1/status?a=b?c", .headers = {{"Accept", "x"}}};
+    const Request request{.method = "GET", .target = "/v1/status?a=b?c", .headers = {{"Accept", "x"}}};
     EXPECT_EQ(request.path(), "/v1/status");
     EXPECT_EQ(request.query(), "a=b?c");
     EXPECT_EQ(request.header("aCCEPT"), "x");

@@ -74,6 +74,8 @@ TEST_F(ListenerTest, BadRequestsAreAnsweredAndNeverReachTheCaller) {
         {"no Host", "GET / HTTP/1.1\r\n\r\n", "400"},
         {"a blank before the colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", "400"},
         {"a bare line feed", "GET / HTTP/1.1\nHost: a\n\n", "400"},
+        {"a NUL, which would end the head",
+         "POST / HTTP/1.1\r\n" + host + std::string(1, '\0') + "\r\nContent-Length: 4\r\n\r\nbody", "400"},
         {"an unknown encoding", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip\r\n\r\n", "400"},
         {"a huge body by its length",
          "POST / HTTP/1.1\r\n" + host + "Content-Length: 70000\r\n\r\n" + std::string(70000, 'b'), "413"},
