@@ -35,12 +35,14 @@ struct FieldPath {
     std::optional<std::string_view> subscript;
 };
 
-// "metadata.labels['app']" is metadata.labels, app. The first [' opens, so that a key may hold brackets.
+// "metadata.labels['app']" is metadata.labels, app. The first [' opens, so that a key may hold brackets; one quote cannot
+// both open and close.
 FieldPath split_subscript(std::string_view text) {
+    constexpr std::size_t kBracket = 2;  // [' and ']
     const std::size_t open = text.find("['");
-    if (open == text.npos || !text.ends_with("']"))
+    if (open == text.npos || !text.ends_with("']") || text.size() < open + 2 * kBracket)
         return {text, {}};
-    return {text.substr(0, open), text.substr(open + 2, text.size() - open - 4)};
+    return {text.substr(0, open), text.substr(open + kBracket, text.size() - open - 2 * kBracket)};
 }
 
 const kube::Container* find_container(const kube::Pod& pod, std::string_view name) {

@@ -45,7 +45,7 @@ TEST(FieldValue, SaysWhatVolumesMayAsk) {
 TEST(FieldValue, RefusesEverythingElse) {
     for (std::string_view field :
          {"", "metadata", "metadata.name['x']", "metadata.uid['x']", "spec.nodeName", "status.podIP",
-          "metadata.labels[app]", "metadata.labels['app'", "metadata.labelsx"}) {
+          "metadata.labels[app]", "metadata.labels['app'", "metadata.labels[']", "metadata.labelsx"}) {
         const Result<std::string> value = field_value(web(), field);
         ASSERT_FALSE(value) << field;
         EXPECT_EQ(value.error().code, Errc::Invalid);
