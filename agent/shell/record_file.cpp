@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/shell/record_file.h"
 
-#include "fsatomic/list_dir.h"
-
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +10,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
+
+#include "base/file_bytes.h"
+#include "fsatomic/list_dir.h"
 
 namespace tokenlet::agent {
 
@@ -47,23 +48,14 @@ std::int64_t ns(Duration duration) {
     return duration.count();
 }
 
-Result<std::string> read_whole(const UniqueFd& file, std::string_view name) {
+Result<Secret> read_text(const UniqueFd& dir, const std::string& name) {
+    const UniqueFd file = TRY(fsatomic::open_beneath(dir, name, O_RDONLY | O_NONBLOCK));
     struct stat status{};
     if (::fstat(file.get(), &status) < 0)
         return fail_errno(errno, "stat", name);
-    if (!S_ISREG(status.st_mode) || status.st_size > static_cast<off_t>(kMaxRecordBytes))
-        return fail(Errc::Invalid, std::string(name) + ": not a regular file, or too large for a record");
-    std::string text(static_cast<std::size_t>(status.st_size), '\0');
-    const ssize_t size = ::pread(file.get(), text.data(), text.size(), 0);
-    if (size < 0)
-        return fail_errno(errno, "read", name);
-    text.resize(static_cast<std::size_t>(size));
-    return text;
-}
-
-Result<std::string> read_text(const UniqueFd& dir, const std::string& name) {
-    const UniqueFd file = TRY(fsatomic::open_beneath(dir, name, O_RDONLY | O_NONBLOCK));
-    return TRY(read_whole(file, name));
+    if (!S_ISREG(status.st_mode))
+        return fail(Errc::Invalid, name + ": not a regular file");
+    return read_all(file.get(), kMaxRecordBytes, name);
 }
 
 ordered_json to_json(const TokenRecord& token) {
@@ -81,8 +73,13 @@ ordered_json to_json(const TokenRecord& token) {
             {"jitterNs", ns(token.jitter)}};
 }
 
+// Only what is written as an integer: get<std::int64_t>() would convert 1e300, true and 4294967297 as C++ does.
+std::int64_t integer(const ordered_json& json, const char* name) {
+    return json.at(name).get_ref<const ordered_json::number_integer_t&>();
+}
+
 TokenRecord token_from(const ordered_json& json) {
-    const auto duration = [&](const char* name) { return Duration(json.at(name).get<std::int64_t>()); };
+    const auto duration = [&](const char* name) { return Duration(integer(json, name)); };
     TokenRecord token;
     json.at("path").get_to(token.path);
     json.at("key").get_to(token.key);
@@ -125,7 +122,7 @@ Result<VolumeRecord> parse_record(std::string_view text) {
     VolumeRecord record;
     try {
         const ordered_json json = ordered_json::parse(text);
-        if (const int version = json.at("version").get<int>(); version != kVersion)
+        if (const std::int64_t version = integer(json, "version"); version != kVersion)
             return fail(Errc::Invalid, "version " + std::to_string(version) + " is not " + std::to_string(kVersion));
         json.at("podUid").get_to(record.pod_uid);
         json.at("namespace").get_to(record.ns);
@@ -147,21 +144,13 @@ Result<> write_record(const UniqueFd& root, const VolumePath& path, std::string_
     const std::string name = name_of(path);
     const UniqueFd dir = TRY(fsatomic::make_dirs_beneath(root, directory_of(path.pod_uid),
                                                          {.above = 0711, .last = 0700, .durability = durability}));
-    if (const auto old = read_text(dir, name); old && *old == text)
+    if (const auto old = read_text(dir, name); old && old->view() == text)
         return {};
 
     const UniqueFd file(::openat(dir.get(), kNewRecord, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!file)
         return fail_errno(errno, "open", kNewRecord);
-    std::string_view rest = text;
-    while (!rest.empty()) {
-        const ssize_t size = ::write(file.get(), rest.data(), rest.size());
-        if (size < 0 && errno == EINTR)
-            continue;
-        if (size < 0)
-            return fail_errno(errno, "write", kNewRecord);
-        rest.remove_prefix(static_cast<std::size_t>(size));
-    }
+    TRY(write_all(file.get(), text, kNewRecord));
     if (durability == fsatomic::Durability::Disk && ::fsync(file.get()) < 0)
         return fail_errno(errno, "fsync", kNewRecord);
     if (::renameat(dir.get(), kNewRecord, dir.get(), name.c_str()) < 0)
@@ -172,8 +161,8 @@ Result<> write_record(const UniqueFd& root, const VolumePath& path, std::string_
 Result<VolumeRecord> read_record(const UniqueFd& root, const VolumePath& path) {
     const std::string name = name_of(path);
     const UniqueFd dir = TRY(fsatomic::open_dir_beneath(root, directory_of(path.pod_uid)));
-    const std::string text = TRY(read_text(dir, name));
-    return TRY(parse_record(text), name);
+    const Secret text = TRY(read_text(dir, name));
+    return TRY(parse_record(text.view()), name);
 }
 
 Result<std::vector<VolumePath>> list_records(const UniqueFd& root, const std::string& pod_uid) {
