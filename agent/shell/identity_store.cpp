@@ -13,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/file_bytes.h"
 #include "kube/names.h"
 
 namespace tokenlet::agent {
@@ -42,10 +43,11 @@ std::optional<std::string_view> next_word(std::string_view& text) {
 }
 
 std::optional<Line> parse_line(std::string_view text) {
+    const auto* const end = text.end();
     const auto verb = next_word(text);
     const auto pod = next_word(text);
     const auto uid = next_word(text);
-    if (!verb || !pod || !uid || !text.empty() || (*verb != "add" && *verb != "drop"))
+    if (!verb || !pod || !uid || uid->end() != end || (*verb != "add" && *verb != "drop"))
         return std::nullopt;
     const std::size_t slash = pod->find('/');
     if (slash == std::string_view::npos || !kube::check_dns1123_label(pod->substr(0, slash)).empty() ||
@@ -60,7 +62,7 @@ void append_line(std::string& text, std::string_view verb, const PodIdentity& id
     text.append(verb).append(" ").append(identity.pod.str()).append(" ").append(identity.uid).append("\n");
 }
 
-Result<> write_all(const UniqueFd& file, std::string_view bytes, off_t at, std::string_view name) {
+Result<> write_at(const UniqueFd& file, std::string_view bytes, off_t at, std::string_view name) {
     while (!bytes.empty()) {
         const ssize_t size = ::pwrite(file.get(), bytes.data(), bytes.size(), at);
         if (size < 0 && errno == EINTR)
@@ -71,28 +73,6 @@ Result<> write_all(const UniqueFd& file, std::string_view bytes, off_t at, std::
         at += size;
     }
     return {};
-}
-
-Result<std::string> read_all(const UniqueFd& file) {
-    struct stat status{};
-    if (::fstat(file.get(), &status) < 0)
-        return fail_errno(errno, "stat", kFile);
-    if (!S_ISREG(status.st_mode) || static_cast<std::size_t>(status.st_size) > kMaxBytes)
-        return fail(Errc::Invalid, std::string(kFile) + ": not a regular file, or too large to be ours");
-    std::string text(static_cast<std::size_t>(status.st_size), '\0');
-    std::size_t done = 0;
-    while (done < text.size()) {
-        const ssize_t size = ::pread(file.get(), text.data() + done, text.size() - done, static_cast<off_t>(done));
-        if (size < 0 && errno == EINTR)
-            continue;
-        if (size < 0)
-            return fail_errno(errno, "read", kFile);
-        if (size == 0)
-            break;
-        done += static_cast<std::size_t>(size);
-    }
-    text.resize(done);
-    return text;
 }
 
 Result<Identities> parse(std::string_view text) {
@@ -122,7 +102,13 @@ Result<Identities> load(const UniqueFd& dir) {
         return Identities{};
     if (!file)
         return fail_errno(errno, "open", kFile);
-    return parse(TRY(read_all(file)));
+    struct stat status{};
+    if (::fstat(file.get(), &status) < 0)
+        return fail_errno(errno, "stat", kFile);
+    if (!S_ISREG(status.st_mode))
+        return fail(Errc::Invalid, std::string(kFile) + ": not a regular file");
+    const Secret text = TRY(read_all(file.get(), kMaxBytes, kFile));
+    return parse(text.view());
 }
 
 }  // namespace
@@ -139,7 +125,7 @@ Result<IdentityStore> IdentityStore::open(const UniqueFd& state_dir) {
     UniqueFd file(::openat(state_dir.get(), kNewFile, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!file)
         return fail_errno(errno, "open", kNewFile);
-    TRY(write_all(file, text, 0, kNewFile));
+    TRY(write_all(file.get(), text, kNewFile));
     if (::fsync(file.get()) < 0)
         return fail_errno(errno, "fsync", kNewFile);
     if (::renameat(state_dir.get(), kNewFile, state_dir.get(), kFile) < 0)
@@ -158,7 +144,7 @@ Result<> IdentityStore::save(const std::vector<PodIdentity>& added, const std::v
     for (const PodIdentity& identity : added)
         append_line(text, "add", identity);
 
-    Result<> written = write_all(file_, text, size_, kFile);
+    Result<> written = write_at(file_, text, size_, kFile);
     if (written && ::fdatasync(file_.get()) < 0)
         written = fail_errno(errno, "fdatasync", kFile);
     if (!written) {

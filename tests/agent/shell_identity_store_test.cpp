@@ -65,6 +65,7 @@ TEST(IdentityStore, RefusesAFileThatIsNotItsOwnAndNamesTheLine) {
         {"a path for a uid", "add shop/web ../../etc"},
         {"a path for a name", "add ../x " + kWeb.uid},
         {"more than there should be", "add shop/web " + kWeb.uid + " x"},
+        {"a blank at its end", "add shop/web " + kWeb.uid + " "},
         {"NUL bytes, as a lost disk block leaves", std::string(40, '\0')},
     };
     for (const auto& [name, line] : cases) {
