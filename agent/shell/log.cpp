@@ -97,8 +97,13 @@ bool needs_quotes(std::string_view text) {
     return false;
 }
 
-void append_escaped(std::string& line, unsigned char c) {
+void append_hex(std::string& line, unsigned char c) {
     constexpr std::string_view kDigits = "0123456789abcdef";
+    line += kDigits[c >> 4];
+    line += kDigits[c & 15];
+}
+
+void append_escaped(std::string& line, unsigned char c) {
     switch (c) {
         case '\n':
             line += "\\n";
@@ -113,8 +118,18 @@ void append_escaped(std::string& line, unsigned char c) {
             break;
     }
     line += "\\x";
-    line += kDigits[c >> 4];
-    line += kDigits[c & 15];
+    append_hex(line, c);
+}
+
+void append_printable(std::string& line, std::string_view text) {
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        if (is_c1(text, at))
+            append_escaped(line, static_cast<unsigned char>(text[++at]));
+        else if (is_control(static_cast<unsigned char>(text[at])))
+            append_escaped(line, static_cast<unsigned char>(text[at]));
+        else
+            line += text[at];
+    }
 }
 
 void append_value(std::string& line, std::string_view value) {
@@ -123,20 +138,35 @@ void append_value(std::string& line, std::string_view value) {
         return;
     }
     line += '"';
-    for (std::size_t at = 0; at < value.size(); ++at) {
-        const char c = value[at];
-        if (c == '"' || c == '\\') {
-            line += '\\';
-            line += c;
-        } else if (is_c1(value, at)) {
-            append_escaped(line, static_cast<unsigned char>(value[++at]));
-        } else if (is_control(static_cast<unsigned char>(c))) {
-            append_escaped(line, static_cast<unsigned char>(c));
-        } else {
-            line += c;
-        }
+    while (!value.empty()) {
+        const std::size_t special = std::min(value.find_first_of("\"\\"), value.size());
+        append_printable(line, value.substr(0, special));
+        value.remove_prefix(special);
+        if (value.empty())
+            break;
+        line += '\\';
+        line += value.front();
+        value.remove_prefix(1);
     }
     line += '"';
+}
+
+// The inverse of append_escaped(), for what stands behind the backslash; other characters stand for themselves.
+void take_escaped(std::string_view& text, std::string& value) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    const char c = text.front();
+    const std::size_t high = c == 'x' && text.size() > 2 ? kDigits.find(text[1]) : std::string_view::npos;
+    const std::size_t low = high != std::string_view::npos ? kDigits.find(text[2]) : std::string_view::npos;
+    if (low == std::string_view::npos) {
+        value += c == 'n' ? '\n' : c == 'r' ? '\r' : c == 't' ? '\t' : c;
+        text.remove_prefix(1);
+        return;
+    }
+    const auto byte = static_cast<char>(high << 4 | low);
+    if (high == 8 || high == 9)
+        value += '\xc2';
+    value += byte;
+    text.remove_prefix(3);
 }
 
 Report::Level level_of(spdlog::level::level_enum level) {
@@ -156,13 +186,16 @@ std::string take_value(std::string_view& line) {
         line.remove_prefix(std::min(end + 1, line.size()));
         return value;
     }
-    std::size_t at = 1;
-    for (; at < line.size() && line[at] != '"'; ++at) {
-        if (line[at] == '\\' && at + 1 < line.size())
-            ++at;
-        value += line[at];
+    line.remove_prefix(1);
+    while (!line.empty() && line.front() != '"') {
+        const bool is_escape = line.front() == '\\' && line.size() > 1;
+        if (!is_escape)
+            value += line.front();
+        line.remove_prefix(1);
+        if (is_escape)
+            take_escaped(line, value);
     }
-    line.remove_prefix(std::min(at + 2, line.size()));
+    line.remove_prefix(std::min<std::size_t>(2, line.size()));  // the quote and the blank behind it
     return value;
 }
 
@@ -187,10 +220,14 @@ LogTarget log_target() {
 }
 
 std::string format_text(const Report& report) {
+    // Events and keys are our own words, unless a library's line was taken apart: parse_line().
     std::string line(name_of(report.level));
-    line.append(" ").append(report.event);
+    line += ' ';
+    append_printable(line, report.event);
     for (const auto& [key, value] : report.fields) {
-        line.append(" ").append(key).append("=");
+        line += ' ';
+        append_printable(line, key);
+        line += '=';
         append_value(line, value);
     }
     return line;
@@ -203,8 +240,20 @@ std::string format_json(const Report& report, WallTime now) {
     line["event"] = report.event;
     for (const auto& [key, value] : report.fields)
         line[key] = value;
-    // Bytes that are not UTF-8 become U+FFFD; control characters are escaped.
-    return line.dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::ordered_json::error_handler_t::replace);
+    // Bytes that are not UTF-8 become U+FFFD. JSON itself escapes only control characters below the blank.
+    const std::string json =
+        line.dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::ordered_json::error_handler_t::replace);
+    std::string printable;
+    for (std::size_t at = 0; at < json.size(); ++at) {
+        if (json[at] != 0x7f && !is_c1(json, at)) {
+            printable += json[at];
+            continue;
+        }
+        at += is_c1(json, at) ? 1 : 0;
+        printable += "\\u00";
+        append_hex(printable, static_cast<unsigned char>(json[at]));
+    }
+    return printable;
 }
 
 Report parse_line(Report::Level level, std::string_view line) {

@@ -67,6 +67,29 @@ TEST(ParseLine, FindsTheEventAndTheFieldsAgain) {
     }
 }
 
+TEST(ParseLine, ReadsWhatFormatTextWrote) {
+    const Report report{
+        .level = Report::Level::Info,
+        .event = "token rotated",
+        .fields = {{"a", "x\ny\r\t"}, {"b", "\x1b[2J\x7f"}, {"c", "\xc2\x85"}, {"d", R"(say "hi" \now)"}, {"e", ""}}};
+    const Report read = parse_line(Report::Level::Info, format_text(report).substr(5));
+    EXPECT_EQ(read.event, report.event);
+    EXPECT_EQ(read.fields, report.fields);
+}
+
+TEST(FormatText, EscapesTheWordsOfALibraryToo) {
+    const Report report = parse_line(Report::Level::Warn, "odd\nwords \x1b[2J=1");
+    EXPECT_EQ(format_text(report), R"(warn odd\nwords \x1b[2J=1)");
+}
+
+TEST(FormatJson, LetsNoControlCharacterThrough) {
+    EXPECT_NE(format_json(report_with("a\x7f\xc2\x9b"
+                                      "2J"),
+                          WallTime{})
+                  .find(R"("a\u007f\u009b2J")"),
+              std::string::npos);
+}
+
 TEST(FormatJson, IsOneObjectALine) {
     const WallTime now{std::chrono::milliseconds(1'795'500'000'042)};
     EXPECT_EQ(format_json(report_with("a\n\"b\""), now),
