@@ -2,7 +2,9 @@
 #include "agent/config.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,9 +12,12 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <iterator>
 #include <set>
 #include <utility>
 
+#include "base/did_you_mean.h"
+#include "base/file_bytes.h"
 #include "base/unique_fd.h"
 #include "kube/names.h"
 #include "kube/objects.h"
@@ -33,10 +38,20 @@ constexpr std::array kSignals{Signal{"SIGHUP", SIGHUP},   Signal{"SIGINT", SIGIN
                               Signal{"SIGTERM", SIGTERM}, Signal{"SIGUSR1", SIGUSR1},   Signal{"SIGUSR2", SIGUSR2},
                               Signal{"SIGCONT", SIGCONT}, Signal{"SIGWINCH", SIGWINCH}, Signal{"SIGPWR", SIGPWR}};
 
-std::string slash_free(std::string path) {
-    while (path.size() > 1 && path.ends_with('/'))
-        path.pop_back();
-    return path;
+// In one spelling, so that paths can be compared: without "." elements and without slashes too many.
+std::string clean(std::string_view path) {
+    std::string plain;
+    for (std::size_t at = 0; at < path.size();) {
+        const std::size_t end = std::min(path.find('/', at), path.size());
+        const std::string_view element = path.substr(at, end - at);
+        at = end + 1;
+        if (element.empty() || element == ".")
+            continue;
+        if (!plain.empty() || path.starts_with('/'))
+            plain += '/';
+        plain += element;
+    }
+    return plain.empty() && path.starts_with('/') ? "/" : plain;
 }
 
 // Reads an absolute path that the program will use as it stands.
@@ -44,7 +59,7 @@ void read_path(Fields& fields, std::string_view key, std::string& path) {
     const std::optional<std::string> given = fields.string(key);
     if (!given)
         return;
-    path = slash_free(*given);
+    path = clean(*given);
     if (!path.starts_with('/'))
         fields.fail(key, "must be an absolute path");
     else if ((path + "/").find("/../") != std::string::npos)
@@ -112,8 +127,9 @@ Volumes read_volumes(Fields fields) {
                             : *ownership == "chown" ? Ownership::Chown
                                                     : Ownership::Acl;
     for (const std::string& given : fields.strings("direct")) {
-        const std::string path = slash_free(given);
-        if (!path.starts_with('/') || path == "/" || (path + "/").find("/../") != std::string::npos)
+        const std::string path = clean(given);
+        if (!path.starts_with('/') || path == "/" || (path + "/").find("/../") != std::string::npos ||
+            path.find('\0') != std::string::npos)
             fields.fail("direct", "'" + path + "' must be an absolute path below /, without '..'");
         else if (is_within(path, volumes.root) || is_within(path, volumes.by_name))
             fields.fail("direct", "'" + path + "' lies within root or byName, which are the agent's own");
@@ -227,9 +243,12 @@ kube::Policy read_policy(Fields fields) {
 Rotation read_rotation(Fields fields) {
     Rotation rotation;
     rotation.fraction = fields.number("fraction").value_or(rotation.fraction);
-    if (!(rotation.fraction > 0 && rotation.fraction <= 1))
-        fields.fail("fraction", "must be more than 0 and at most 1, as 0.8 is");
+    // Below these an agent would do little else than to rotate.
+    if (!(rotation.fraction >= 0.01 && rotation.fraction <= 1))
+        fields.fail("fraction", "must be at least 0.01 and at most 1, as 0.8 is");
     read_duration(fields, "maxAge", Least::Positive, rotation.max_age);
+    if (rotation.max_age > Duration::zero() && rotation.max_age < std::chrono::seconds(1))
+        fields.fail("maxAge", "must be at least 1s");
     read_duration(fields, "maxJitter", Least::Zero, rotation.max_jitter);
     return rotation;
 }
@@ -304,7 +323,11 @@ bool is_address_and_port(std::string_view text) {
 
 StatusEndpoint read_status(Fields fields) {
     StatusEndpoint status;
+    constexpr std::size_t kLongestSocket = sizeof(sockaddr_un{}.sun_path) - 1;
     read_path(fields, "socket", status.socket);
+    if (status.socket.size() > kLongestSocket)
+        fields.fail("socket", "has " + std::to_string(status.socket.size()) + " bytes; the name of a socket may have " +
+                                  std::to_string(kLongestSocket));
     status.listen = fields.string("listen").value_or("");
     if (!status.listen.empty() && !is_address_and_port(status.listen))
         fields.fail("listen", "must be ADDRESS:PORT, such as 127.0.0.1:9464");
@@ -323,7 +346,7 @@ Log read_log(Fields fields) {
     return log;
 }
 
-Result<std::string> read_file(const std::string& path) {
+Result<Secret> read_file(const std::string& path) {
     // Not blocking, so that a FIFO in the place of the file is an error and not a hang.
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
     if (!fd)
@@ -333,25 +356,44 @@ Result<std::string> read_file(const std::string& path) {
         return fail_errno(errno, "stat", path);
     if (!S_ISREG(status.st_mode))
         return fail(Errc::Invalid, path + ": is not a file");
-    std::string text(kMaxConfigurationBytes + 1, '\0');
-    std::size_t size = 0;
-    while (size < text.size()) {
-        const ssize_t n = ::read(fd.get(), text.data() + size, text.size() - size);
-        if (n < 0)
-            return fail_errno(errno, "read", path);
-        if (n == 0)
-            break;
-        size += static_cast<std::size_t>(n);
-    }
-    if (size > kMaxConfigurationBytes)
-        return fail(Errc::Invalid, path + ": is longer than 1 MiB, which no configuration is");
-    text.resize(size);
-    return text;
+    return read_all(fd.get(), kMaxConfigurationBytes, path);
 }
 
-}  // namespace
+struct Place {
+    std::string_view section;
+    std::string_view name;  // of the field within its section
+    std::string path;
+};
 
-AgentConfiguration read_agent_document(const kube::Node& root, std::string_view host_name, kube::Problems& problems) {
+std::string spelled(const Place& place) {
+    return place.name.empty() ? place.path : std::string(place.name) + " (" + place.path + ")";
+}
+
+// What the agent keeps must not lie where others drop files, nor any of it where the agent clears up what is no volume.
+void check_places(Fields& top, const AgentConfiguration& config) {
+    const Place manifests{"manifests", "path", config.manifests.path};
+    const Place volumes[] = {{"volumes", "root", config.volumes.root}, {"volumes", "byName", config.volumes.by_name}};
+    std::vector<Place> kept{{"stateDir", "", config.state_dir}};
+    if (const auto* authority = std::get_if<authority::AuthorityConfiguration>(&config.issuer)) {
+        const std::string data_dir = clean(authority->data_dir);
+        if (!is_within(data_dir, config.state_dir))
+            kept.push_back({"issuer", "embedded.dataDir", data_dir});
+    }
+    const auto refuse = [&top](const Place& inner, const Place& outer, std::string_view why) {
+        if (is_within(inner.path, outer.path))
+            top.fail(inner.section, spelled(inner) + " must not lie within " + std::string(outer.section) + "." +
+                                        spelled(outer) + ", " + std::string(why));
+    };
+    for (const Place& outer : volumes)
+        refuse(manifests, outer, "where the agent writes");
+    for (const Place& inner : kept) {
+        refuse(inner, manifests, "where manifests are dropped");
+        for (const Place& outer : volumes)
+            refuse(inner, outer, "where there are volumes and nothing else");
+    }
+}
+
+AgentConfiguration read_agent(const kube::Node& root, std::string_view host_name, kube::Problems& problems) {
     AgentConfiguration config;
     Fields top(root, problems);
     if (!top.has("apiVersion"))
@@ -371,50 +413,87 @@ AgentConfiguration read_agent_document(const kube::Node& root, std::string_view 
     config.notifications = read_notifications(top);
     config.status = read_status(top.mapping("status"));
     config.log = read_log(top.mapping("log"));
-    for (const std::string* own : {&config.volumes.root, &config.volumes.by_name}) {
-        if (is_within(config.manifests.path, *own))
-            top.fail("manifests",
-                     "path (" + config.manifests.path + ") must not lie within " + *own + ", where the agent writes");
-    }
+    check_places(top, config);
     return config;
 }
 
-Result<AgentConfiguration> parse_agent_configuration(std::string_view text, std::string_view name,
-                                                     std::string_view host_name) {
-    std::optional<AgentConfiguration> config;
-    kube::Problems problems;
-    for (const kube::Document& document : kube::parse_documents(text)) {
-        if (!document.root)
-            return std::unexpected(Error(document.root.error()).with(name));
-        const int line = document.line;
-        if (kind_of(*document.root) == kAuthorityKind)
-            check_authority_document(*document.root, problems);
-        else if (config)
-            problems.add(line, {}, "a second document of kind AgentConfiguration");
-        else
-            config = read_agent_document(*document.root, host_name, problems);
-    }
-    TRY(problems.result(), name);
-    if (!config)
-        return fail(Errc::Invalid, std::string(name) + ": holds no document of kind AgentConfiguration");
-    return std::move(*config);
-}
-
-Result<AgentConfiguration> read_agent_configuration(const std::string& path) {
-    const std::string text = TRY(read_file(path));
-    return parse_agent_configuration(text, path, default_node_name());
-}
-
-std::string_view kind_of(const kube::Node& root) {
-    const kube::Node* kind = root.find("kind");
-    return kind == nullptr ? std::string_view() : std::string_view(kind->text);
-}
-
-void check_authority_document(const kube::Node& root, kube::Problems& problems) {
+void check_authority(const kube::Node& root, kube::Problems& problems) {
     Fields top(root, problems);
     top.ignore({"kind"});
     (void)top.one_of("apiVersion", {kApiVersion});
     (void)authority::read_authority_configuration(top);
+}
+
+std::string_view text_of(const kube::Node& root, std::string_view key) {
+    const kube::Node* value = root.find(key);
+    return value == nullptr ? std::string_view() : std::string_view(value->text);
+}
+
+// A document of a kind that is none of ours: misspelt, or in the wrong file.
+void refuse_kind(const kube::Node& root, kube::Problems& problems) {
+    Fields top(root, problems);
+    top.ignore_others();
+    if (is_configuration(root))
+        (void)top.one_of("kind", {kAgentKind, kAuthorityKind});
+    else
+        top.fail("kind",
+                 "this is no configuration of tokenlet but a manifest; it goes into a file of its own in the "
+                 "manifest directory (manifests.path)");
+}
+
+}  // namespace
+
+bool is_configuration(const kube::Node& root) {
+    constexpr std::string_view kGroup = "tokenlet.dev/";
+    constexpr std::string_view kKinds[] = {kAgentKind, kAuthorityKind};
+    return text_of(root, "apiVersion").starts_with(kGroup) || !did_you_mean(text_of(root, "kind"), kKinds).empty();
+}
+
+ConfigurationFile read_configuration_file(const std::vector<kube::Document>& documents, std::string_view host_name) {
+    ConfigurationFile file;
+    kube::Problems problems;
+    int authority_line = 0;
+    for (const kube::Document& document : documents) {
+        if (!document.root) {
+            file.problems.push_back(document.root.error().what);
+            continue;
+        }
+        const kube::Node& root = *document.root;
+        const std::string_view kind = text_of(root, "kind");
+        file.kinds.emplace_back(kind);
+        if (kind == kAuthorityKind) {
+            check_authority(root, problems);
+            authority_line = document.line;
+        } else if (!kind.empty() && kind != kAgentKind) {
+            refuse_kind(root, problems);
+        } else if (file.agent) {
+            problems.add(document.line, {}, "a second document of kind AgentConfiguration");
+        } else {
+            file.agent = read_agent(root, host_name, problems);
+        }
+    }
+    if (authority_line != 0 && file.agent &&
+        std::holds_alternative<authority::AuthorityConfiguration>(file.agent->issuer))
+        problems.add(authority_line, {},
+                     "an AuthorityConfiguration has no effect beside issuer.embedded; its fields (issuer, dataDir, "
+                     "keys, ...) belong below issuer.embedded of the AgentConfiguration");
+    std::ranges::move(problems.list(), std::back_inserter(file.problems));
+    return file;
+}
+
+Result<AgentConfiguration> parse_agent_configuration(std::string_view text, std::string_view name,
+                                                     std::string_view host_name) {
+    ConfigurationFile file = read_configuration_file(kube::parse_documents(text), host_name);
+    if (!file.problems.empty())
+        return fail(Errc::Invalid, std::string(name) + ": " + kube::first_few(file.problems));
+    if (!file.agent)
+        return fail(Errc::Invalid, std::string(name) + ": holds no document of kind AgentConfiguration");
+    return std::move(*file.agent);
+}
+
+Result<AgentConfiguration> read_agent_configuration(const std::string& path) {
+    const Secret text = TRY(read_file(path));
+    return parse_agent_configuration(text.view(), path, default_node_name());
 }
 
 Result<> check_supported(const AgentConfiguration& configuration) {
@@ -428,6 +507,10 @@ Result<> check_supported(const AgentConfiguration& configuration) {
     if (!configuration.status.listen.empty())
         return fail(Errc::Invalid,
                     "status.listen: this version of tokenlet answers on status.socket alone; leave it out");
+    if (!configuration.volumes.direct.empty())
+        return fail(Errc::Invalid,
+                    "volumes.direct: this version of tokenlet publishes below volumes.root alone; leave it out and "
+                    "mount from there");
     if (!configuration.notifications.empty())
         return fail(Errc::Invalid,
                     "notifications: this version of tokenlet signals and runs nothing after a rotation; "

@@ -139,6 +139,7 @@ TEST(AgentConfiguration, WhatThisVersionDoesNotDoIsSaidAndNotPassedOver) {
     const Case cases[] = {
         {"boundObject: {mode: node}\n", "boundObject.mode: "},
         {"status: {listen: \":9464\"}\n", "status.listen: "},
+        {"volumes: {direct: [/shared/sa]}\n", "volumes.direct: "},
         {"notifications: [{name: a, signal: SIGHUP, pidFile: /run/a}]\n", "notifications: "},
     };
     for (const Case& c : cases) {
@@ -173,6 +174,11 @@ TEST(AgentConfiguration, WhatIsWrongIsNamedWithFileLineAndField) {
         {"root and byName the same", "volumes: {root: /a, byName: /a/}\n",
          "line 4: volumes.byName: root (/a) and byName (/a) must not"},
         {"byName within root", "volumes: {root: /a, byName: /a/b}\n", "line 4: volumes.byName: "},
+        {"byName within root, in other words", "volumes: {root: /a/./b, byName: /a//b/c}\n",
+         "line 4: volumes.byName: "},
+        {"direct within root, in other words", "volumes: {root: /a/b, direct: [/a/./b/c]}\n",
+         "line 4: volumes.direct: "},
+        {"a direct directory with a NUL", "volumes: {direct: [\"/a\\0b\"]}\n", "line 4: volumes.direct: "},
         {"root within the default byName", "volumes: {root: /run/tokenlet/by-name/x}\n", "line 4: volumes.root: "},
         {"an unknown memory rule", "volumes: {memory: warm}\n",
          "line 4: volumes.memory: \"warm\" is not one of require, warn or ignore, did you mean 'warn'?"},
@@ -190,10 +196,12 @@ TEST(AgentConfiguration, WhatIsWrongIsNamedWithFileLineAndField) {
         {"a maximum nobody can meet", "policy: {maxExpiration: 5m}\n",
          "line 4: policy.maxExpiration: must be at least 10m"},
         {"a fraction of nothing", "rotation: {fraction: 0}\n",
-         "line 4: rotation.fraction: must be more than 0 and at most 1"},
+         "line 4: rotation.fraction: must be at least 0.01 and at most 1"},
+        {"a fraction of next to nothing", "rotation: {fraction: 0.009}\n", "line 4: rotation.fraction: "},
         {"a fraction beyond the life", "rotation: {fraction: 1.1}\n", "line 4: rotation.fraction: "},
         {"a fraction that is no number", "rotation: {fraction: .nan}\n", "line 4: rotation.fraction: "},
         {"no age", "rotation: {maxAge: 0s}\n", "line 4: rotation.maxAge: must be more than 0s"},
+        {"an age that is over at once", "rotation: {maxAge: 999ms}\n", "line 4: rotation.maxAge: must be at least 1s"},
         {"a negative jitter", "rotation: {maxJitter: -1s}\n", "line 4: rotation.maxJitter: must not be negative"},
         {"an age beyond reckoning", "rotation: {maxAge: 2000000h}\n",
          "line 4: rotation.maxAge: must be at most 100 years"},
@@ -217,6 +225,8 @@ TEST(AgentConfiguration, WhatIsWrongIsNamedWithFileLineAndField) {
         {"no timeout", "notifications: [{name: a, exec: [/b], timeout: 0s}]\n",
          "line 4: notifications[0].timeout: must be more"},
         {"a relative socket", "status: {socket: s}\n", "line 4: status.socket: must be an absolute path"},
+        {"a socket too long for its name", "status: {socket: /" + std::string(107, 's') + "}\n",
+         "line 4: status.socket: has 108 bytes; the name of a socket may have 107"},
         {"a port alone", "status: {listen: 9464}\n", "line 4: status.listen: expected a string"},
         {"a port beyond 65535", "status: {listen: \"a:65536\"}\n", "line 4: status.listen: must be ADDRESS:PORT"},
         {"an address without brackets", "status: {listen: \"::1:9464\"}\n", "line 4: status.listen: must be"},
@@ -224,11 +234,25 @@ TEST(AgentConfiguration, WhatIsWrongIsNamedWithFileLineAndField) {
          "line 4: log.level: \"warning\" is not one of debug, info, warn or error"},
         {"an unknown format", "log: {format: xml}\n", "line 4: log.format: "},
         {"manifests among the volumes", "manifests: {path: /run/tokenlet/pods/m}\n",
-         "manifests: path (/run/tokenlet/pods/m) must not lie within"},
+         "manifests: path (/run/tokenlet/pods/m) must not lie within volumes.root (/run/tokenlet/pods), "},
+        {"state among the volumes", "stateDir: /run/tokenlet/pods/state\n",
+         "line 4: stateDir: /run/tokenlet/pods/state must not lie within volumes.root (/run/tokenlet/pods), "},
+        {"state among the names", "stateDir: /run/tokenlet/by-name\n", "must not lie within volumes.byName "},
+        {"state among the manifests", "stateDir: /etc/tokenlet/./manifests/state\n",
+         "must not lie within manifests.path (/etc/tokenlet/manifests), where manifests are dropped"},
         {"two configurations", "---\n" + kMinimal, "a second document of kind AgentConfiguration"},
         {"a bad second document",
          "---\napiVersion: tokenlet.dev/v1alpha1\nkind: AuthorityConfiguration\nissuer: ftp://x\n",
          "line 7: issuer: must be an https URL"},
+        {"an authority beside the one that is embedded",
+         "---\napiVersion: tokenlet.dev/v1alpha1\nkind: AuthorityConfiguration\n",
+         "line 5: an AuthorityConfiguration has no effect beside issuer.embedded; its fields (issuer, dataDir, keys, "
+         "...) "
+         "belong below issuer.embedded"},
+        {"a manifest", "---\napiVersion: v1\nkind: Pod\nspec: {}\n",
+         "line 6: kind: this is no configuration of tokenlet but a manifest; it goes into a file of its own"},
+        {"a misspelt second document", "---\napiVersion: tokenlet.dev/v1alpha1\nkind: AuthorityConfig\n",
+         "line 6: kind: \"AuthorityConfig\" is not one of AgentConfiguration or AuthorityConfiguration, did you mean"},
         {"a key twice", "log: {}\nlog: {}\n", "line 5: "},
     };
     for (const Case& c : cases) {
@@ -258,6 +282,8 @@ TEST(AgentConfiguration, ExactlyOneIssuerIsNeededAndHasToBeUsable) {
          "issuer.kubernetes.self.expiration: must be at least 10m"},
         {"issuer: {embeded: {}}\n", "issuer.embeded: unknown field, did you mean 'embedded'?"},
         {"issuer: {embedded: {isuer: x}}\n", "issuer.embedded.isuer: unknown field, did you mean 'issuer'?"},
+        {"issuer: {embedded: {dataDir: /etc/tokenlet/manifests/keys}}\n",
+         "issuer: embedded.dataDir (/etc/tokenlet/manifests/keys) must not lie within manifests.path "},
         {"issuer: {embedded: {issuer: nowhere}}\n", "issuer.embedded.issuer: must be an https URL"},
     };
     for (const Case& c : cases) {
@@ -279,6 +305,12 @@ TEST(AgentConfiguration, TheHeadIsChecked) {
          "line 1: apiVersion: \"tokenlet.dev/v1\" is not one of tokenlet.dev/v1alpha1"},
         {"apiVersion: tokenlet.dev/v1alpha1\nkind: Pod\nissuer: {embedded: {}}\n",
          "line 2: kind: \"Pod\" is not one of AgentConfiguration"},
+        {"apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {}\n",
+         "agent.yaml: line 2: kind: this is no configuration of tokenlet but a manifest"},
+        {"kind: agnetConfiguration\nissuer: {embedded: {}}\n",
+         "line 1: kind: \"agnetConfiguration\" is not one of AgentConfiguration or AuthorityConfiguration, did you "
+         "mean "
+         "'AgentConfiguration'?"},
         {"- a\n", "line 1: expected a mapping"},
         {"a: [\n", "line "},
     };
@@ -296,9 +328,11 @@ TEST(AgentConfiguration, AHostNameThatIsNoNodeNameAsksForOne) {
     EXPECT_TRUE(parse_agent_configuration(kMinimal + "nodeName: a\n", "f", "my_host"));
 }
 
-TEST(AgentConfiguration, ADocumentForTheAuthorityMayFollow) {
+TEST(AgentConfiguration, ADocumentForAnAuthorityElsewhereMayFollow) {
     const Result<AgentConfiguration> config =
-        parse(kMinimal + "---\napiVersion: tokenlet.dev/v1alpha1\nkind: AuthorityConfiguration\n");
+        parse(kHead +
+              "issuer: {kubernetes: {inCluster: true}}\n---\napiVersion: tokenlet.dev/v1alpha1\n"
+              "kind: AuthorityConfiguration\n");
     EXPECT_TRUE(config) << config.error().what;
 }
 
