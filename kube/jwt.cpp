@@ -54,7 +54,11 @@ Result<Part> read_part(std::string_view encoded, std::string_view name) {
     constexpr int kIndent = 2;
     const auto json = nlohmann::ordered_json::parse(*text, nullptr, /*allow_exceptions=*/false);
     const auto replace = nlohmann::ordered_json::error_handler_t::replace;
-    return Part{*std::move(root), json.dump(kIndent, ' ', /*ensure_ascii=*/true, replace)};
+    std::string pretty = json.dump(kIndent, ' ', /*ensure_ascii=*/true, replace);
+    constexpr std::string_view kDelete = "\\u007f";  // the one control character that JSON leaves as it is
+    for (std::size_t at = pretty.find('\x7f'); at != std::string::npos; at = pretty.find('\x7f', at))
+        pretty.replace(at, 1, kDelete);
+    return Part{*std::move(root), std::move(pretty)};
 }
 
 // A claim that is absent reads as nothing; one of the wrong type makes the token invalid.
