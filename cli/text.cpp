@@ -59,7 +59,8 @@ std::string printable(std::string_view text) {
     std::ranges::replace_if(clean, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
     // C1 control characters, as UTF-8 spells them.
     for (std::size_t i = 0; i + 1 < clean.size(); ++i) {
-        if (clean[i] == '\xc2' && static_cast<unsigned char>(clean[i + 1]) < 0xa0)
+        const auto next = static_cast<unsigned char>(clean[i + 1]);
+        if (clean[i] == '\xc2' && next >= 0x80 && next < 0xa0)
             clean.replace(i, 2, "?");
     }
     return clean;
@@ -98,6 +99,9 @@ std::optional<WallTime> parse_rfc3339(std::string_view text) {
         std::from_chars(text.data() + at, text.data() + at + length, value);
         return value;
     };
+    // Outside of these, nanoseconds do not reach: neither to the time itself nor from one to another.
+    if (number(0, 4) < 1970 || number(0, 4) > 2261)
+        return std::nullopt;
     const std::chrono::year_month_day date{std::chrono::year(number(0, 4)),
                                            std::chrono::month(static_cast<unsigned>(number(5, 2))),
                                            std::chrono::day(static_cast<unsigned>(number(8, 2)))};

@@ -25,7 +25,7 @@ namespace tokenlet::cli {
 // Left-aligned columns, three blanks between them, nothing behind the last. Every row has as many cells as the first.
 [[nodiscard]] std::string table(const std::vector<std::vector<std::string>>& rows);
 
-// "2026-11-24T05:39:00Z", as rfc3339() writes it; nothing for anything else.
+// "2026-11-24T05:39:00Z", as rfc3339() writes it; nothing for anything else, nor outside of the years 1970 to 2261.
 [[nodiscard]] std::optional<WallTime> parse_rfc3339(std::string_view text);
 
 // "1 Pod", "2 Pods".

@@ -37,6 +37,7 @@ TEST(Printable, LeavesNothingThatATerminalWouldObey) {
               "?31m")
         << "a control sequence introducer in one character";
     EXPECT_EQ(printable("Grüße, 世界"), "Grüße, 世界");
+    EXPECT_EQ(printable("\xc2?"), "\xc2?") << "half a character takes no other with it";
 }
 
 TEST(Table, ColumnsLineUpAndNothingTrails) {
@@ -53,6 +54,9 @@ TEST(ParseRfc3339, ReadsWhatWeWriteAndNothingElse) {
     for (const std::string_view text : {"", "2026-11-24", "2026-11-24T05:39:00+01:00", "2026-13-24T05:39:00Z",
                                         "2026-02-30T05:39:00Z", "2026-11-24T24:39:00Z", "2026-11-24t05:39:00Z"})
         EXPECT_EQ(parse_rfc3339(text), std::nullopt) << text;
+    for (const std::string_view beyond_the_clock :
+         {"9999-12-31T23:59:59Z", "2262-04-11T23:47:17Z", "0001-01-01T00:00:00Z"})
+        EXPECT_EQ(parse_rfc3339(beyond_the_clock), std::nullopt) << beyond_the_clock;
 }
 
 TEST(Counted, KnowsTheSingular) {
