@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "base/file_bytes.h"
+
 namespace tokenlet::authority {
 namespace {
 
@@ -22,18 +24,6 @@ std::unexpected<Error> fail_open(int os_errno, const std::string& name) {
     if (os_errno == ELOOP)
         return fail(Errc::Invalid, name + " is a symbolic link; put the file itself there");
     return fail_errno(os_errno, "open", name);
-}
-
-Result<> write_all(const UniqueFd& file, std::string_view bytes, const std::string& name) {
-    while (!bytes.empty()) {
-        const ssize_t written = ::write(file.get(), bytes.data(), bytes.size());
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return fail_errno(errno, "write", name);
-        bytes.remove_prefix(static_cast<std::size_t>(written));
-    }
-    return {};
 }
 
 Result<> sync(const UniqueFd& fd, const std::string& name) {
@@ -50,7 +40,7 @@ Result<> write_temporary(const UniqueFd& dir, const std::string& name, std::stri
     const UniqueFd file{::openat(dir.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
     if (!file)
         return fail_open(errno, name);
-    TRY(write_all(file, bytes, name));
+    TRY(write_all(file.get(), bytes, name));
     if (::fchmod(file.get(), mode) < 0)  // open()'s mode went through the umask
         return fail_errno(errno, "chmod", name);
     return sync(file, name);
@@ -64,6 +54,11 @@ Result<> check_directory(const UniqueFd& dir, const std::string& name, mode_t mo
         return fail(Errc::Denied, name + " belongs to user " + std::to_string(status.st_uid) +
                                       ", not to the user that tokenlet runs as (" + std::to_string(::geteuid()) +
                                       "); chown it");
+    if ((status.st_mode & 0022) != 0)
+        return fail(Errc::Denied, name + " has mode " + octal(status.st_mode) +
+                                      ": others may write to it, so what is in it may be theirs; look through it, then "
+                                      "run: chmod go-w " +
+                                      name);
     if ((status.st_mode & 07777) != mode && ::fchmod(dir.get(), mode) < 0)
         return fail_errno(errno, "chmod", name);
     return {};
@@ -102,27 +97,7 @@ Result<Secret> read_file(const UniqueFd& dir, const std::string& name, Readers a
                                       "chmod 0600 if you are sure that nobody read it");
     if (static_cast<std::size_t>(status.st_size) > kDurableFileLimit)
         return fail(Errc::Invalid, name + " has " + std::to_string(status.st_size) + " bytes, more than any such file");
-
-    Secret content;
-    std::array<char, 8192> buffer;
-    Result<> done;
-    for (;;) {
-        const ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            done = fail_errno(errno, "read", name);
-        if (got <= 0)
-            break;
-        content.append({buffer.data(), static_cast<std::size_t>(got)});
-        if (content.size() > kDurableFileLimit) {
-            done = fail(Errc::Invalid, name + " grew while it was read");
-            break;
-        }
-    }
-    wipe_memory(buffer.data(), buffer.size());
-    TRY(std::move(done));
-    return content;
+    return read_all(file.get(), kDurableFileLimit, name);
 }
 
 Result<> write_file(const UniqueFd& dir, const std::string& name, std::string_view bytes, mode_t mode) {

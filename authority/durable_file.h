@@ -32,7 +32,8 @@ enum class Readers { OwnerOnly, Anyone };
 // Durable when it returns; a file that is not there is no error.
 [[nodiscard]] Result<> remove_file(const UniqueFd& dir, const std::string& name);
 
-// Opens a directory below another one, made with this mode if absent and brought to it if not. It must belong to us.
+// Opens a directory below another one, made with this mode if absent and brought to it if not. It must belong to us,
+// and nobody else may write to it: a key that was planted is not ours.
 [[nodiscard]] Result<UniqueFd> open_directory(const UniqueFd& parent, const std::string& name, mode_t mode);
 
 // The same for a path, for the one directory that everything else lies below. Missing parents are made with 0755.

@@ -2,10 +2,12 @@
 #include "agent/shell/make_directory.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 
 #include "fsatomic/confined_dir.h"
+#include "kube/path_trail.h"
 
 namespace tokenlet::agent {
 
@@ -23,6 +25,16 @@ Result<UniqueFd> make_directory(const std::string& path, const DirectoryModes& m
         if (last)
             return fsatomic::open_root(path);
     }
+}
+
+Result<UniqueFd> make_safe_directory(const std::string& path, const DirectoryModes& modes) {
+    UniqueFd directory = TRY(make_directory(path, modes));
+    kube::PathStep step{.path = path, .status = {}};
+    // Of what was opened, which nobody can exchange any more.
+    if (::fstat(directory.get(), &step.status) < 0)
+        return fail_errno(errno, "fstat", path);
+    TRY(kube::check_strict_modes(step, ::geteuid()), path);
+    return directory;
 }
 
 }  // namespace tokenlet::agent

@@ -103,9 +103,21 @@ TEST_P(DurableFile, RemovalOfWhatIsNotThereIsDone) {
 TEST_P(DurableFile, DirectoriesAreMadeAndBroughtToTheirMode) {
     ASSERT_TRUE(open_directory(scratch.at("a/b/c"), 0711));
     EXPECT_EQ(scratch.mode("a/b/c"), 0711u);
-    ASSERT_EQ(::chmod(scratch.at("a").c_str(), 0777), 0);
+    ASSERT_EQ(::chmod(scratch.at("a").c_str(), 0755), 0);
     ASSERT_TRUE(open_directory(scratch.dir(), "a", 0700));
     EXPECT_EQ(scratch.mode("a"), 0700u);
+}
+
+TEST_P(DurableFile, ADirectoryThatOthersMayWriteToIsRefusedAndNotMadeOurs) {
+    ASSERT_TRUE(open_directory(scratch.at("data"), 0711));
+    for (const mode_t mode : {0777U, 0730U, 01777U}) {
+        ASSERT_EQ(::chmod(scratch.at("data").c_str(), mode), 0);
+        const auto opened = open_directory(scratch.at("data"), 0711);
+        ASSERT_FALSE(opened) << mode;
+        EXPECT_EQ(opened.error().code, Errc::Denied);
+        EXPECT_TRUE(opened.error().what.ends_with("run: chmod go-w " + scratch.at("data"))) << opened.error().what;
+        EXPECT_EQ(scratch.mode("data"), mode) << "the administrator is to see it as it was";
+    }
 }
 
 TEST_P(DurableFile, AFileWhereADirectoryBelongsIsRefused) {
