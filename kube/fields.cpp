@@ -77,13 +77,16 @@ std::vector<std::string> Problems::list() const {
 Result<> Problems::result() const {
     if (found_.empty())
         return {};
-    const std::vector<std::string> texts = list();
-    std::string what;
-    for (std::size_t i = 0; i < std::min(texts.size(), kMostReported); ++i)
-        what += (i == 0 ? "" : "; ") + texts[i];
+    return fail(Errc::Invalid, first_few(list()));
+}
+
+std::string first_few(std::span<const std::string> texts) {
+    std::string few;
+    for (const std::string& text : texts.first(std::min(texts.size(), kMostReported)))
+        few.append(few.empty() ? "" : "; ").append(text);
     if (texts.size() > kMostReported)
-        what += "; and " + std::to_string(texts.size() - kMostReported) + " more";
-    return fail(Errc::Invalid, std::move(what));
+        few += "; and " + std::to_string(texts.size() - kMostReported) + " more";
+    return few;
 }
 
 Fields::Fields(const Node& node, Problems& problems, Values values)
@@ -226,37 +229,33 @@ std::string Fields::required(std::string_view key) {
     return value;
 }
 
-std::vector<std::string> Fields::strings(std::string_view key) {
-    std::vector<std::string> values;
+template <class Value, class Read>
+std::vector<Value> Fields::list_of(std::string_view key, std::string_view expected, Read read) {
+    std::vector<Value> values;
     const Node* list = of_kind(key, Kind::Sequence);
     if (list == nullptr)
         return values;
     const FieldPath list_path{&path_, key};
     for (std::size_t i = 0; i < list->children.size(); ++i) {
         const Node& element = list->children[i];
-        if (element.kind == Kind::String)
-            values.push_back(element.text);
+        if (std::optional<Value> value = read(element))
+            values.push_back(std::move(*value));
         else
-            wrong_kind(element, FieldPath{&list_path, {}, i}, "a string");
+            wrong_kind(element, FieldPath{&list_path, {}, i}, expected);
     }
     return values;
 }
 
+std::vector<std::string> Fields::strings(std::string_view key) {
+    return list_of<std::string>(key, "a string", [](const Node& element) {
+        return element.kind == Kind::String ? std::optional(element.text) : std::nullopt;
+    });
+}
+
 std::vector<std::int64_t> Fields::integers(std::string_view key) {
-    std::vector<std::int64_t> values;
-    const Node* list = of_kind(key, Kind::Sequence);
-    if (list == nullptr)
-        return values;
-    const FieldPath list_path{&path_, key};
-    for (std::size_t i = 0; i < list->children.size(); ++i) {
-        const Node& element = list->children[i];
-        const auto value = element.kind == Kind::Int ? to_integer(element.text) : std::nullopt;
-        if (value)
-            values.push_back(*value);
-        else
-            wrong_kind(element, FieldPath{&list_path, {}, i}, "an integer");
-    }
-    return values;
+    return list_of<std::int64_t>(key, "an integer", [](const Node& element) {
+        return element.kind == Kind::Int ? to_integer(element.text) : std::nullopt;
+    });
 }
 
 std::map<std::string, std::string> Fields::string_map(std::string_view key) {

@@ -64,6 +64,9 @@ private:
     std::vector<Problem> found_;
 };
 
+// The first three, "; " between them, and how many more there are.
+[[nodiscard]] std::string first_few(std::span<const std::string> texts);
+
 enum class Values { Quoted, Hidden };  // Hidden: of a document that holds secrets
 
 class Fields {
@@ -123,6 +126,9 @@ private:
     void adopt(const Node& node);
     [[nodiscard]] const Node* of_kind(std::string_view key, Node::Kind kind);
     void wrong_kind(const Node& node, const FieldPath& path, std::string_view expected);
+    // What `read` makes of each element of a list; nothing is a wrong kind.
+    template <class Value, class Read>
+    [[nodiscard]] std::vector<Value> list_of(std::string_view key, std::string_view expected, Read read);
 
     const Node* node_ = nullptr;  // the mapping; null when absent
     int line_ = 0;
