@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "base/file_bytes.h"
 #include "fsatomic/comparison.h"
 #include "fsatomic/confined_dir.h"
 #include "fsatomic/link.h"
@@ -89,23 +90,7 @@ Result<Secret> read_current(const UniqueFd& volume, std::string_view path, std::
         return fail_errno(errno, "fstat", clean);
     if (!S_ISREG(found.st_mode))
         return fail(Errc::Invalid, clean + ": is not a regular file");
-    Secret bytes;
-    std::array<char, 4096> buffer;
-    for (;;) {
-        const ssize_t size = ::read(file.get(), buffer.data(), buffer.size());
-        if (size < 0 && errno == EINTR)
-            continue;
-        const int os_errno = errno;
-        if (size > 0)
-            bytes.append({buffer.data(), static_cast<std::size_t>(size)});
-        wipe_memory(buffer.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
-        if (size < 0)
-            return fail_errno(os_errno, "read", clean);
-        if (bytes.size() > max_bytes)
-            return fail(Errc::Invalid, clean + ": is larger than " + std::to_string(max_bytes) + " bytes");
-        if (size == 0)
-            return bytes;
-    }
+    return read_all(file.get(), max_bytes, clean);
 }
 
 Result<> retire(const UniqueFd& volume, const std::string& generation, Witness* witness) {

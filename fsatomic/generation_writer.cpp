@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <ranges>
 
+#include "base/file_bytes.h"
 #include "fsatomic/acl.h"
 
 namespace tokenlet::fsatomic {
@@ -15,18 +16,6 @@ namespace {
 
 constexpr mode_t kShutFile = 0600;
 constexpr mode_t kShutDirectory = 0700;
-
-Result<> write_bytes(const UniqueFd& file, std::string_view bytes, const std::string& path) {
-    while (!bytes.empty()) {
-        const ssize_t written = ::write(file.get(), bytes.data(), bytes.size());
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return fail_errno(errno, "write", path);
-        bytes.remove_prefix(static_cast<std::size_t>(written));
-    }
-    return {};
-}
 
 class Writer {
 public:
@@ -81,7 +70,7 @@ private:
             ::openat(directory.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kShutFile));
         if (!opened)
             return fail_errno(errno, "openat", path);
-        TRY(write_bytes(opened, file.bytes.view(), path));
+        TRY(write_all(opened.get(), file.bytes.view(), path));
         TRY(set_access(opened, file.access, Node::File, made_, path));
         return make_durable(opened, path);  // 7.
     }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/secret.h"
+#include "base/utf8.h"
 #include "kube/readers.h"
 
 namespace tokenlet::kube {
@@ -17,30 +18,6 @@ struct Piece {
     std::string_view text;
     int line;
 };
-
-// The length of the UTF-8 sequence at the front, 0 when it is none. Source: Unicode, table 3-7.
-std::size_t utf8_length(std::string_view text) {
-    const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
-    const auto follows = [&](std::size_t i, std::uint8_t low, std::uint8_t high) {
-        return i < text.size() && byte(i) >= low && byte(i) <= high;
-    };
-    const std::uint8_t first = byte(0);
-    if (first < 0x80)
-        return 1;
-    if (first >= 0xC2 && first <= 0xDF)
-        return follows(1, 0x80, 0xBF) ? 2 : 0;
-    if (first >= 0xE0 && first <= 0xEF) {
-        const std::uint8_t low = first == 0xE0 ? 0xA0 : 0x80;
-        const std::uint8_t high = first == 0xED ? 0x9F : 0xBF;
-        return follows(1, low, high) && follows(2, 0x80, 0xBF) ? 3 : 0;
-    }
-    if (first >= 0xF0 && first <= 0xF4) {
-        const std::uint8_t low = first == 0xF0 ? 0x90 : 0x80;
-        const std::uint8_t high = first == 0xF4 ? 0x8F : 0xBF;
-        return follows(1, low, high) && follows(2, 0x80, 0xBF) && follows(3, 0x80, 0xBF) ? 4 : 0;
-    }
-    return 0;
-}
 
 bool is_control(char c) {
     const auto byte = static_cast<std::uint8_t>(c);
@@ -55,7 +32,7 @@ Result<> check_text(std::string_view bytes) {
             ++at;
             continue;
         }
-        const std::size_t length = utf8_length(bytes.substr(at, 4));
+        const std::size_t length = decode_utf8(bytes.substr(at, 4)).size;
         if (length == 0)
             return fail(Errc::Invalid, "line " + std::to_string(line) + ": not UTF-8");
         if (is_control(bytes[at]))
@@ -209,16 +186,6 @@ std::vector<Document> parse_documents(std::string_view bytes) {
     while (auto document = source.next())
         documents.push_back(*std::move(document));
     return documents;
-}
-
-bool is_utf8(std::string_view text) {
-    for (std::size_t at = 0; at < text.size();) {
-        const std::size_t length = utf8_length(text.substr(at, 4));
-        if (length == 0)
-            return false;
-        at += length;
-    }
-    return true;
 }
 
 Result<Node> parse_json(std::string_view bytes) {

@@ -18,6 +18,4 @@ namespace tokenlet::kube {
 [[nodiscard]] Result<std::optional<Node>> read_yaml(std::string_view text, int first_line);
 [[nodiscard]] Result<Node> read_json(std::string_view text, int first_line);
 
-[[nodiscard]] bool is_utf8(std::string_view text);
-
 }  // namespace tokenlet::kube

@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "base/utf8.h"
 #include "kube/readers.h"
 #include "kube/tree_builder.h"
 #include "kube/yaml_scalar.h"

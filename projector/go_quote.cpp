@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <iterator>
 
+#include "base/utf8.h"
 #include "projector/printable_runs.h"
 
 namespace tokenlet::projector {
@@ -19,31 +20,6 @@ constexpr auto kChanges = [] {
         changes[i] = at += kPrintableRuns[i];
     return changes;
 }();
-
-struct Decoded {
-    char32_t code_point = 0;
-    std::size_t size = 0;  // 0: the first byte starts no valid sequence
-};
-
-// RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
-Decoded decode_utf8(std::string_view text) {
-    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-    if (byte(0) < 0x80)
-        return {byte(0), 1};
-    const std::size_t size = byte(0) >= 0xf0 ? 4 : byte(0) >= 0xe0 ? 3 : 2;
-    if (byte(0) < 0xc2 || byte(0) > 0xf4 || text.size() < size)
-        return {};
-    char32_t code_point = byte(0) & (0xffu >> (size + 1));
-    for (std::size_t i = 1; i < size; ++i) {
-        if ((byte(i) & 0xc0) != 0x80)
-            return {};
-        code_point = code_point << 6 | (byte(i) & 0x3fu);
-    }
-    constexpr char32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    if (code_point < kSmallest[size] || code_point > 0x10ffff || (code_point >= 0xd800 && code_point <= 0xdfff))
-        return {};
-    return {code_point, size};
-}
 
 void append_hex(std::string& out, std::string_view prefix, char32_t value, int digits) {
     out += prefix;
@@ -70,16 +46,16 @@ void append_escaped(std::string& out, char32_t code_point) {
 std::string go_quote(std::string_view text) {
     std::string out = "\"";
     while (!text.empty()) {
-        const Decoded next = decode_utf8(text);
+        const CodePoint next = decode_utf8(text);
         const std::size_t size = std::max<std::size_t>(next.size, 1);
         if (next.size == 0)
             append_hex(out, "\\x", static_cast<unsigned char>(text.front()), 2);
-        else if (next.code_point == '"' || next.code_point == '\\')
+        else if (next.value == '"' || next.value == '\\')
             (out += '\\') += text.front();
-        else if (is_printable(next.code_point))
+        else if (is_printable(next.value))
             out += text.substr(0, size);
         else
-            append_escaped(out, next.code_point);
+            append_escaped(out, next.value);
         text.remove_prefix(size);
     }
     return out += '"';
