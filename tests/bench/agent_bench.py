@@ -38,17 +38,22 @@ def milliseconds_until_readable(agent: MeasuredAgent, name: str) -> float:
 
 
 def drop(where: str, state_on: str) -> None:
-    with MeasuredAgent(state_on) as agent:
+    with MeasuredAgent(state_on) as agent, open(agent.state / "beside", "ab", buffering=0) as beside:
         agent.start_until_ready()
         for number in range(20):
             milliseconds_until_readable(agent, f"warm-{number}")
-        taken = []
+        taken, flushed = [], []
         for number in range(DROPS):
             taken.append(milliseconds_until_readable(agent, f"web-{number}"))
+            begin = time.monotonic()
+            beside.write(b"a new Pod's uid, and that is on the disk before anybody is told of it\n")
+            os.fdatasync(beside.fileno())
+            flushed.append((time.monotonic() - begin) * 1000)
             time.sleep(0.01)
     median, high = percentile(taken, 0.5), percentile(taken, 0.99)
-    what = f"manifest dropped -> token readable, {where}"
-    row(what, f"p50 {median:.2f} ms, p99 {high:.2f} ms", f"of {DROPS}", "", "p99 <= 5 ms", high <= 5)
+    row(f"manifest dropped -> token readable, {where}", f"p50 {median:.2f} ms, p99 {high:.2f} ms",
+        f"a line made durable there: p50 {percentile(flushed, 0.5):.2f} ms, p99 {percentile(flushed, 0.99):.2f} ms",
+        f"of {DROPS}", "p99 <= 5 ms", high <= 5)
     row("the same", f"p50 {median:.2f} ms", f"kubelet's median {KUBELET_MEDIAN_MS:.0f} ms",
         f"{KUBELET_MEDIAN_MS / median:.0f} x faster", ">= 40 x", KUBELET_MEDIAN_MS / median >= 40)
 

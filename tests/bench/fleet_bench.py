@@ -2,7 +2,8 @@
 """Ten thousand Pods, one volume each, on one agent; the real binary as a process.
 
 Scenarios, in the order in which such an agent lives
-  from nothing  until all volumes are there, against YAML parse + signatures + plain writes (fleet_parts), alternating
+  from nothing  until all volumes are there, against YAML parse + signatures + plain writes (fleet_parts), in turns; CPU
+                time counts, because a start has no other work to wait for, and other work on the machine does not show
   memory        of the running agent
   restart       every token valid: requests, writes, and the time until ready, against the YAML parse
   rotation      every token due within one minute: how late each swap comes
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 
-from figures import compare, percentile, row
+from figures import compare, percentile, row, spread
 from measured_agent import MEMORY, MeasuredAgent, program, run
 
 PODS = int(os.environ.get("PODS", "10000"))
@@ -30,7 +31,7 @@ IN_MOVED_TO = 0x80
 
 
 def parts(manifests: pathlib.Path) -> dict[str, float]:
-    """Milliseconds of each part that nobody can do without."""
+    """Milliseconds of CPU time of each part that nobody can do without."""
     with tempfile.TemporaryDirectory(prefix="tokenlet-bench-", dir=MEMORY) as scratch:
         return dict(zip(("yaml", "sign", "write", "nodes"), map(float, run(program("fleet_parts"), str(manifests), scratch).split())))
 
@@ -41,19 +42,29 @@ def forget_everything(agent: MeasuredAgent) -> None:
         shutil.rmtree(path)
 
 
+def start_measured(agent: MeasuredAgent) -> tuple[float, float]:
+    """Milliseconds until it is ready: of the clock, and of CPU time."""
+    elapsed = agent.start_until_ready()
+    return elapsed, agent.cpu_ms()
+
+
 def from_nothing(agent: MeasuredAgent) -> None:
-    ours, floor = [], []
+    ours, floor, elapsed = [], [], []
     for number in range(RUNS):
         if number:
             forget_everything(agent)
         floor.append(parts(agent.manifests))
-        ours.append(agent.start_until_ready())
-    compare(f"{PODS} volumes from nothing", ours, "parse + sign + write",
+        wall, cpu = start_measured(agent)
+        ours.append(cpu)
+        elapsed.append(wall)
+    compare(f"{PODS} volumes from nothing, CPU time", ours, "parse + sign + write",
             [part["yaml"] + part["sign"] + part["write"] for part in floor], "ms", 2.0)
-    row("", "", ", ".join(f"{name} {percentile([part[name] for part in floor], 0.5):.0f} ms" for name in floor[0]))
+    row("the same, by the clock", spread(elapsed, "ms"),
+        ", ".join(f"{name} {percentile([part[name] for part in floor], 0.5):.0f} ms" for name in ("yaml", "sign", "write")))
 
 
 def memory(agent: MeasuredAgent) -> None:
+    time.sleep(2)  # what the first pass took is given back after READY=1
     private, resident = agent.memory_mb("Private_Dirty", "Rss")
     row(f"memory, {PODS} Pods", f"RSS {resident:.1f} MB, private dirty {private:.1f} MB", "", "", "RSS <= 80 MB", resident <= 80)
 
@@ -73,10 +84,12 @@ def restart(agent: MeasuredAgent) -> None:
     time.sleep(11)  # the grace time of what was published last
     agent.stop()
     before = everything_below(*roots)
-    ours, yaml = [], []
+    ours, yaml, elapsed = [], [], []
     for _ in range(RUNS):
         yaml.append(parts(agent.manifests)["yaml"])
-        ours.append(agent.start_until_ready())
+        wall, cpu = start_measured(agent)
+        ours.append(cpu)
+        elapsed.append(wall)
         agent.kill()
     after = everything_below(*roots)
     written = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
@@ -84,7 +97,8 @@ def restart(agent: MeasuredAgent) -> None:
     requests = sum(int(count) for count in re.findall(r"agent ready.* token_requests=(\d+)", agent.log())[-RUNS:])
     row(f"restart with {PODS} valid tokens", f"{requests} requests, {len(written)} writes", f"in {RUNS} restarts", "", "0, 0",
         requests == 0 and not written)
-    compare("the same, until ready", ours, "YAML parse", yaml, "ms", 2.0)
+    compare("the same, until ready, CPU time", ours, "YAML parse", yaml, "ms", 2.0)
+    row("the same, by the clock", spread(elapsed, "ms"))
 
 
 class Swaps:
