@@ -89,6 +89,19 @@ Result<UniqueFd> open_by_component(const UniqueFd& dir, std::string_view path, i
     return fail(Errc::Invalid, "open: an empty path");
 }
 
+// The directory at `path` if all of the way to it stands as it should: the usual case, in half the calls. Else nothing.
+UniqueFd open_standing(const UniqueFd& dir, const std::string& path, const DirModes& modes) {
+    UniqueFd opened(openat2(dir.get(), path.c_str(), kDirFlags | O_NOFOLLOW | O_CLOEXEC, Mounts::Enter));
+    struct stat found{};
+    if (!opened || ::fstat(opened.get(), &found) < 0 || (found.st_mode & 07777) != modes.last)
+        return {};
+    for (std::size_t end = path.find('/'); end != std::string::npos; end = path.find('/', end + 1))
+        if (::fstatat(dir.get(), path.substr(0, end).c_str(), &found, AT_SYMLINK_NOFOLLOW) < 0 ||
+            (found.st_mode & 07777) != modes.above)
+            return {};
+    return opened;
+}
+
 std::pair<std::string, std::string> split_last(const std::string& path) {
     const std::size_t slash = path.rfind('/');
     return slash == std::string::npos ? std::pair(std::string("."), path)
@@ -200,22 +213,33 @@ Result<UniqueFd> open_dir_beneath(const UniqueFd& dir, std::string_view path, Mo
 }
 
 Result<UniqueFd> make_dirs_beneath(const UniqueFd& dir, std::string_view path, const DirModes& modes) {
+    for (std::string_view rest = path;;) {
+        const std::string_view element = rest.substr(0, rest.find('/'));
+        if (element.empty() || element == "." || element == ".." || element.find('\0') != std::string_view::npos)
+            return fail(Errc::Invalid,
+                        "make directory '" + std::string(path) + "': '" + std::string(element) + "' is no name");
+        if (element.size() == rest.size())
+            break;
+        rest.remove_prefix(element.size() + 1);
+    }
+    if (UniqueFd standing = open_standing(dir, std::string(path), modes))
+        return standing;
+
     UniqueFd current;
+    bool made = false;  // current, just now: there is nothing in it
     for (std::size_t start = 0; start <= path.size();) {
         const std::size_t end = std::min(path.find('/', start), path.size());
         const std::string element(path.substr(start, end - start));
         const mode_t mode = end == path.size() ? modes.last : modes.above;
         start = end + 1;
-        if (element.empty() || element == "." || element == ".." || element.find('\0') != std::string::npos)
-            return fail(Errc::Invalid, "make directory '" + std::string(path) + "': '" + element + "' is no name");
 
         const UniqueFd& parent = current ? current : dir;
-        bool made = false;
+        const auto make = [&] { return ::mkdirat(parent.get(), element.c_str(), 0700) == 0; };
+        made = made && make();
         auto opened = open_dir_beneath(parent, element);
         if (!opened && opened.error().os_errno == ENOENT) {
-            if (::mkdirat(parent.get(), element.c_str(), 0700) == 0)
-                made = true;
-            else if (errno != EEXIST)
+            made = make();
+            if (!made && errno != EEXIST)
                 return fail_errno(errno, "mkdirat", path.substr(0, end));
             opened = open_dir_beneath(parent, element);
         }

@@ -127,10 +127,15 @@ TEST(MakeDirsBeneath, MakesAndRepairsTheChainWhateverTheUmask) {
                                              {"uid/volumes/kubernetes.io~projected/kube-api-access", 0755}};
     for (const auto& [path, mode] : want)
         EXPECT_EQ(stat_of(scratch.at(path)).st_mode & 07777, mode) << path;
+    const DirModes modes{.above = 0711, .last = 0755, .durability = Durability::Disk};
+    for (const auto& [path, mode] : want) {
+        ::chmod(scratch.at(path).c_str(), 0700);
+        ASSERT_TRUE(make_dirs_beneath(scratch.fd(), "uid/volumes/kubernetes.io~projected/kube-api-access", modes));
+        EXPECT_EQ(stat_of(scratch.at(path)).st_mode & 07777, mode) << path << ", alone";
+    }
     for (const auto& [path, mode] : want)
         ::chmod(scratch.at(path).c_str(), 0700);
-    ASSERT_TRUE(make_dirs_beneath(scratch.fd(), "uid/volumes/kubernetes.io~projected/kube-api-access",
-                                  {.above = 0711, .last = 0755, .durability = Durability::Disk}));
+    ASSERT_TRUE(make_dirs_beneath(scratch.fd(), "uid/volumes/kubernetes.io~projected/kube-api-access", modes));
     for (const auto& [path, mode] : want)
         EXPECT_EQ(stat_of(scratch.at(path)).st_mode & 07777, mode) << path;
 }
