@@ -43,6 +43,44 @@ std::int64_t to_seconds(WallTime time) {
     return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
 }
 
+// The system call behind an extended result code, or "" where SQLite does not say.
+std::string_view call_of(int code) {
+    switch (code) {
+        case SQLITE_IOERR_READ:
+        case SQLITE_IOERR_SHORT_READ:
+        case SQLITE_IOERR_CORRUPTFS:
+            return "read";
+        case SQLITE_IOERR_WRITE:
+            return "write";
+        case SQLITE_IOERR_FSYNC:
+        case SQLITE_IOERR_DIR_FSYNC:
+            return "fsync";
+        case SQLITE_IOERR_TRUNCATE:
+        case SQLITE_IOERR_SHMSIZE:
+            return "truncate";
+        case SQLITE_IOERR_FSTAT:
+            return "stat";
+        case SQLITE_IOERR_ACCESS:
+            return "access";
+        case SQLITE_IOERR_LOCK:
+        case SQLITE_IOERR_RDLOCK:
+        case SQLITE_IOERR_UNLOCK:
+        case SQLITE_IOERR_CHECKRESERVEDLOCK:
+        case SQLITE_IOERR_SHMLOCK:
+            return "lock";
+        case SQLITE_IOERR_SHMOPEN:
+        case SQLITE_CANTOPEN:
+            return "open";
+        case SQLITE_IOERR_SHMMAP:
+        case SQLITE_IOERR_MMAP:
+            return "mmap";
+        case SQLITE_IOERR_DELETE:
+            return "unlink";
+        default:
+            return "";
+    }
+}
+
 // One prepared statement: bind in order, run() or next(), and again.
 class Statement {
 public:
@@ -104,9 +142,19 @@ public:
     [[nodiscard]] std::unexpected<Error> error() const {
         const int code = sqlite3_extended_errcode(handle_.get());
         std::string what = path_ + ": " + sqlite3_errmsg(handle_.get());
-        if (code == SQLITE_NOTADB || (code & 0xff) == SQLITE_CORRUPT)
-            what += "; restore it from a backup, or move it away to start with new uids and keys";
-        return std::unexpected(Error{Errc::Io, std::move(what), sqlite3_system_errno(handle_.get())});
+        if (const std::string_view call = call_of(code); !call.empty())
+            what.append(": ").append(call);
+        const int os_errno = sqlite3_system_errno(handle_.get());
+        if (os_errno != 0)
+            what += ": " + errno_text(os_errno);
+        constexpr std::string_view kAdvice =
+            "restore it from a backup, or move it away to start with new uids and keys";
+        // SQLite calls a database corrupt, too, of which the disk did not give back a page.
+        if ((code & 0xff) == SQLITE_CORRUPT)
+            what.append("; if the next start says the same and the disk is sound, ").append(kAdvice);
+        else if (code == SQLITE_NOTADB)
+            what.append("; ").append(kAdvice);
+        return std::unexpected(Error{Errc::Io, std::move(what), os_errno});
     }
 
     [[nodiscard]] Result<> execute(const char* sql) {

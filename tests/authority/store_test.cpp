@@ -95,6 +95,16 @@ TEST(Store, IsPrivateWhateverTheUmask) {
     EXPECT_EQ(scratch.mode("a.db-shm"), 0600u);
 }
 
+TEST(Store, NamesTheCallThatFailedAndWhy) {
+    const Scratch scratch;
+    std::filesystem::create_directory(scratch.at("a.db-wal"));
+    const auto store = Store::open(scratch.at("a.db"));
+    ASSERT_FALSE(store);
+    EXPECT_NE(store.error().what.find(scratch.at("a.db")), std::string::npos) << store.error().what;
+    EXPECT_NE(store.error().what.find("unlink: Is a directory"), std::string::npos) << store.error().what;
+    EXPECT_EQ(store.error().os_errno, EISDIR);
+}
+
 TEST(Store, SaysWhatIsWrongWithAFileThatIsNoDatabase) {
     const Scratch scratch;
     scratch.write("junk.db", std::string(8192, 'x'));
