@@ -2,11 +2,14 @@
 #include "authority/authority.h"
 
 #include <fcntl.h>
+#include <spdlog/spdlog.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <filesystem>
 #include <utility>
 
 #include "authority/certificate_authority.h"
@@ -26,8 +29,20 @@ namespace {
 // A web server must get through to discovery/, and see nothing else on its way.
 constexpr mode_t kDataDirMode = 0711;
 constexpr mode_t kPrivateDirMode = 0700;
+constexpr char kDatabase[] = "authority.db";
 constexpr std::chrono::seconds kWriteBehind{1};
 constexpr std::chrono::seconds kRetryAfterFailure{10};
+
+// Keys without the database are an older backup, or a file that somebody removed: it works, but hardly as it was meant.
+void warn_of_lost_database(const UniqueFd& data_dir, const std::string& path) {
+    const bool is_lost = ::faccessat(data_dir.get(), kDatabase, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+    std::error_code trouble;
+    if (is_lost && !std::filesystem::is_empty(path + "/keys", trouble) && !trouble)
+        spdlog::warn(
+            "database is gone though its keys are there, service accounts get new uids and the tokens of the old "
+            "ones die data_dir=\"{}\"",
+            path);
+}
 
 Result<UniqueFd> lock(const UniqueFd& dir) {
     UniqueFd file{::openat(dir.get(), "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)};
@@ -123,7 +138,8 @@ Result<Authority> Authority::open(AuthorityConfiguration config, WallTime now, E
     const UniqueFd ca_dir = TRY(open_directory(data_dir, "ca", kPrivateDirMode), "dataDir " + path);
     CertificateAuthority ca = TRY(CertificateAuthority::open(ca_dir, now), "dataDir " + path + ": ca");
     ClockGuard clock = TRY(ClockGuard::load(data_dir, path), "dataDir " + path);
-    Store store = TRY(Store::open(path + "/authority.db"));
+    warn_of_lost_database(data_dir, path);
+    Store store = TRY(Store::open(path + "/" + kDatabase));
     Registry registry = TRY(store.load_registry());
     auto state = std::unique_ptr<State>(new State{.config = std::move(config),
                                                   .entropy = std::move(entropy),
