@@ -2,12 +2,16 @@
 #include "authority/authority.h"
 
 #include <gtest/gtest.h>
-
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <algorithm>
 
+#include <algorithm>
 #include <csignal>
+#include <filesystem>
+#include <memory>
+#include <sstream>
 
 #include "base/base64.h"
 #include "tests/authority/scratch.h"
@@ -309,6 +313,38 @@ TEST_F(AuthorityDataDir, AFullDiskIsSaidAndTheRetryWorks) {
     EXPECT_GT(authority.next_deadline(), kNow + 40h);
     EXPECT_TRUE(authority.issue(unknown, kNow + 30h));
     EXPECT_EQ(scratch.read("authority/clock"), "2027-01-16T14:00:00Z\n");
+}
+
+// What is logged while it lives.
+class Log {
+public:
+    Log() {
+        spdlog::set_default_logger(
+            std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text_)));
+    }
+    ~Log() { spdlog::set_default_logger(old_); }
+    Log(const Log&) = delete;
+    Log& operator=(const Log&) = delete;
+    [[nodiscard]] std::string text() const { return text_.str(); }
+
+private:
+    std::ostringstream text_;
+    std::shared_ptr<spdlog::logger> old_ = spdlog::default_logger();
+};
+
+TEST_F(AuthorityTest, KeysWithoutTheirDatabaseAreWarnedOf) {
+    constexpr char kWarning[] = "database is gone though its keys are there";
+    {
+        const Log log;
+        ASSERT_TRUE(ready().close(kNow));
+        ASSERT_TRUE(open()) << "and again, with both";
+        EXPECT_EQ(log.text().find(kWarning), std::string::npos) << log.text();
+    }
+    std::filesystem::remove(scratch.at("authority/authority.db"));
+    const Log log;
+    ASSERT_TRUE(open());
+    EXPECT_NE(log.text().find(kWarning), std::string::npos) << log.text();
+    EXPECT_NE(log.text().find("data_dir=\"" + config.data_dir + "\""), std::string::npos) << log.text();
 }
 
 }  // namespace
