@@ -24,6 +24,21 @@ std::string holder_of(const UniqueFd& file) {
     return digits ? std::string(pid) : std::string();
 }
 
+// False when another one has it. flock() belongs to the open file, not to the process: it ends with the descriptor, and a
+// library that opens and closes the same file cannot lose it, as it could a POSIX lock.
+Result<bool> take(const UniqueFd& file, const std::string& name) {
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0)
+        return true;
+    if (errno != EWOULDBLOCK)
+        return fail_errno(errno, "flock", name);
+    return false;
+}
+
+std::unexpected<Error> in_use(const std::string& path, const std::string& pid) {
+    return fail(Errc::Conflict, path + " is in use by another tokenlet" + (pid.empty() ? "" : ", process " + pid) +
+                                    "; stop that one, or configure another directory");
+}
+
 }  // namespace
 
 Result<UniqueFd> lock_directory(const UniqueFd& dir, const std::string& path) {
@@ -32,20 +47,23 @@ Result<UniqueFd> lock_directory(const UniqueFd& dir, const std::string& path) {
     if (!file)
         return fail_errno(errno, "open", name);
 
-    // flock() belongs to the open file, not to the process: it ends with the descriptor, and a library that opens and
-    // closes the same file cannot lose it, as it could a POSIX lock.
-    if (::flock(file.get(), LOCK_EX | LOCK_NB) < 0) {
-        if (errno != EWOULDBLOCK)
-            return fail_errno(errno, "flock", name);
-        const std::string pid = holder_of(file);
-        return fail(Errc::Conflict, path + " is in use by another tokenlet" + (pid.empty() ? "" : ", process " + pid) +
-                                        "; stop that one, or configure another directory");
-    }
+    if (!TRY(take(file, name)))
+        return in_use(path, holder_of(file));
     const std::string pid = std::to_string(::getpid()) + "\n";
     if (::ftruncate(file.get(), 0) < 0 ||
         ::pwrite(file.get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size()))
         return fail_errno(errno, "write", name);
     return file;
+}
+
+Result<UniqueFd> lock_names(const UniqueFd& dir, const std::string& path) {
+    // Opened anew: the lock is to end with what is returned, whoever else holds the directory.
+    UniqueFd own(::openat(dir.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!own)
+        return fail_errno(errno, "open", path);
+    if (!TRY(take(own, path)))
+        return in_use(path, "");
+    return own;
 }
 
 }  // namespace tokenlet::agent

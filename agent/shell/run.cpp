@@ -138,10 +138,11 @@ private:
 
     Result<> open_directories() {
         const std::string& state_dir = configuration_.state_dir;
-        const UniqueFd state = TRY(make_directory(state_dir, {.above = 0755, .last = 0711}), "stateDir");
+        const UniqueFd state = TRY(make_safe_directory(state_dir, {.above = 0755, .last = 0711}), "stateDir");
         state_lock_ = TRY(lock_directory(state, state_dir), "stateDir");
         store_.emplace(TRY(VolumeStore::open(configuration_.volumes, random_bits)));
         root_lock_ = TRY(lock_directory(store_->root(), configuration_.volumes.root), "volumes.root");
+        names_lock_ = TRY(lock_names(store_->by_name(), configuration_.volumes.by_name), "volumes.byName");
         identities_ = std::make_shared<IdentityStore>(TRY(IdentityStore::open(state), "stateDir"));
         if (!store_->is_memory() && configuration_.volumes.memory == MemoryRule::Warn)
             log(Report::Level::Warn, "volumes lie on a disk, tokens survive there when the machine is off",
@@ -154,13 +155,11 @@ private:
     }
 
     Result<> open_issuer() {
-        const auto* embedded = std::get_if<authority::AuthorityConfiguration>(&configuration_.issuer);
-        if (embedded == nullptr)
-            return fail(Errc::Invalid, "issuer.kubernetes: not built yet; use issuer.embedded");
+        const auto& embedded = std::get<authority::AuthorityConfiguration>(configuration_.issuer);
         const WallTime now = read_clocks().wall;
-        auto authority = TRY(authority::Authority::open(*embedded, now), "issuer.embedded");
+        auto authority = TRY(authority::Authority::open(embedded, now), "issuer.embedded");
         (void)TRY(authority.put_node(configuration_.node_name, "", now), "issuer.embedded");
-        issuer_name_ = embedded->issuer;
+        issuer_name_ = embedded.issuer;
         issuer_ = std::make_unique<EmbeddedIssuer>(*loop_, std::move(authority), configuration_.node_name, read_clocks);
         return {};
     }
@@ -319,6 +318,7 @@ private:
     Logger logger_;
     UniqueFd state_lock_;
     UniqueFd root_lock_;
+    UniqueFd names_lock_;
     std::optional<VolumeStore> store_;
     std::shared_ptr<IdentityStore> identities_;
     UniqueFd root_;
@@ -334,6 +334,7 @@ private:
 }  // namespace
 
 Result<> run_agent(const AgentConfiguration& configuration, Mode mode) {
+    TRY(check_supported(configuration));
     Agent agent(configuration, mode);
     return agent.run();
 }

@@ -2,7 +2,7 @@
 // Runs the agent until it is told to stop.
 //
 // Shapes   Mode::Serve stays until SIGTERM or SIGINT; Mode::Once projects every volume of every Pod once and returns. A
-//          second agent on the same root or state directory is refused.
+//          second agent on the same root, byName or state directory is refused.
 // Owns     the loop and everything on it; nothing is left running when it returns. Published files stay.
 // Threads  call it once, on the main thread, after harden_process(); it installs signal handlers.
 // Errors   what keeps the agent from starting (a directory, the lock, the socket), and for Once what could not be

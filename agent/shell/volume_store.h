@@ -39,6 +39,7 @@ public:
     [[nodiscard]] Result<> remove(const RemoveVolume& command);
 
     [[nodiscard]] const UniqueFd& root() const noexcept { return root_; }
+    [[nodiscard]] const UniqueFd& by_name() const noexcept { return by_name_; }
     [[nodiscard]] bool is_memory() const noexcept { return durability_ == fsatomic::Durability::Memory; }
 
 private:

@@ -48,5 +48,20 @@ TEST(LockDirectory, FollowsNoLink) {
     EXPECT_FALSE(std::filesystem::exists(scratch.at("elsewhere")));
 }
 
+TEST(LockNames, RefusesASecondHolderAndLeavesNothingBehind) {
+    const Scratch scratch;
+    {
+        const auto first = lock_names(scratch.fd(), scratch.path());
+        ASSERT_TRUE(first) << first.error().what;
+        const auto second = lock_names(scratch.fd(), scratch.path());
+        ASSERT_FALSE(second);
+        EXPECT_EQ(second.error().code, Errc::Conflict);
+        EXPECT_EQ(second.error().what,
+                  scratch.path() + " is in use by another tokenlet; stop that one, or configure another directory");
+        EXPECT_TRUE(std::filesystem::is_empty(scratch.path()));
+    }
+    EXPECT_TRUE(lock_names(scratch.fd(), scratch.path()));
+}
+
 }  // namespace
 }  // namespace tokenlet::agent
