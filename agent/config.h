@@ -8,7 +8,8 @@
 // Errors   Invalid, "FILE: line N: FIELD: what is wrong and what would be right", the first few of them; NotFound,
 //          Denied and Io when the file cannot be read.
 //
-// The file may hold a second document, of kind AuthorityConfiguration, for `tokenlet authority`; it is validated.
+// A document of kind AuthorityConfiguration is for `tokenlet authority`. It is validated, and refused beside an agent that
+// embeds its authority, on which it would have no effect.
 #pragma once
 
 #include <sys/types.h>
@@ -21,6 +22,7 @@
 #include <variant>
 #include <vector>
 
+#include "agent/core/command.h"
 #include "authority/config.h"
 #include "base/result.h"
 #include "base/time.h"
@@ -73,7 +75,7 @@ struct BoundObject {
 };
 
 struct Rotation {
-    double fraction = 0.8;  // of the lifetime, in (0, 1]
+    double fraction = 0.8;  // of the lifetime, in [0.01, 1]
     Duration max_age = std::chrono::hours(24);
     Duration max_jitter = std::chrono::minutes(5);
 };
@@ -96,7 +98,7 @@ struct StatusEndpoint {
     std::string listen;  // "ADDRESS:PORT", or empty
 };
 
-enum class LogLevel { Debug, Info, Warn, Error };
+using LogLevel = Report::Level;
 enum class LogFormat { Text, Json };
 
 struct Log {
@@ -126,16 +128,17 @@ inline constexpr std::size_t kMaxConfigurationBytes = 1024 * 1024;
 [[nodiscard]] Result<AgentConfiguration> parse_agent_configuration(std::string_view text, std::string_view name,
                                                                    std::string_view host_name);
 
-// One document of kind AgentConfiguration. Whatever is wrong stands in `problems`, all of it; the value is of use only
-// when there is none.
-[[nodiscard]] AgentConfiguration read_agent_document(const kube::Node& root, std::string_view host_name,
-                                                     kube::Problems& problems);
+// What the documents of one file say, and all that is wrong with them.
+struct ConfigurationFile {
+    std::optional<AgentConfiguration> agent;  // of use only when there are no problems
+    std::vector<std::string> kinds;           // of each document that could be read, in order
+    std::vector<std::string> problems;        // "line N: FIELD: what is wrong"
+};
+[[nodiscard]] ConfigurationFile read_configuration_file(const std::vector<kube::Document>& documents,
+                                                        std::string_view host_name);
 
-// One document of kind AuthorityConfiguration: only whether it is right.
-void check_authority_document(const kube::Node& root, kube::Problems& problems);
-
-// "AgentConfiguration", or "" when the document does not say.
-[[nodiscard]] std::string_view kind_of(const kube::Node& root);
+// Whether a document is meant as a configuration of tokenlet's, be it misspelt, and not as a manifest.
+[[nodiscard]] bool is_configuration(const kube::Node& root);
 
 // Invalid when the configuration asks for what this version of tokenlet does not do, naming field and way out. A valid
 // configuration may: it is the form, not the program, that is fixed.

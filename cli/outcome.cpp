@@ -6,28 +6,16 @@
 #include <cerrno>
 #include <string_view>
 
+#include "base/file_bytes.h"
 #include "cli/text.h"
 
 namespace tokenlet::cli {
 
 namespace {
 
-// The errno of the write that failed, or 0.
-int write_all(int fd, std::string_view bytes) {
-    while (!bytes.empty()) {
-        const ssize_t n = ::write(fd, bytes.data(), bytes.size());
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return errno;
-        bytes.remove_prefix(static_cast<std::size_t>(n));
-    }
-    return 0;
-}
-
 void complain(std::string_view line) {
     // One write, so that lines of several processes do not mix. Where stderr is gone there is nobody left to tell.
-    (void)write_all(STDERR_FILENO, "tokenlet: " + printable(line) + "\n");
+    (void)write_all(STDERR_FILENO, "tokenlet: " + printable(line) + "\n", "stderr");
 }
 
 }  // namespace
@@ -41,12 +29,12 @@ Outcome misconfigured(Error error) {
 }
 
 ExitCode print(const Outcome& outcome) {
-    const int trouble = write_all(STDOUT_FILENO, outcome.out);
+    const Result<> written = write_all(STDOUT_FILENO, outcome.out, "stdout");
     for (const std::string& line : outcome.complaints)
         complain(line);
-    if (trouble == 0 || trouble == EPIPE)
+    if (written || written.error().os_errno == EPIPE)
         return outcome.code;
-    complain("stdout: " + errno_text(trouble));
+    complain("stdout: " + errno_text(written.error().os_errno));
     return ExitCode::Failed;
 }
 

@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/validate_verb.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
-#include <iterator>
 #include <map>
 #include <optional>
-#include <set>
+#include <vector>
 
 #include "agent/config.h"
 #include "cli/input.h"
 #include "cli/text.h"
-#include "kube/manifest_name.h"
+#include "kube/manifest_directory.h"
 #include "kube/manifest_set.h"
+#include "kube/path_trail.h"
 #include "projector/admission.h"
+#include "projector/payload.h"
 #include "projector/plan.h"
 
 namespace tokenlet::cli {
@@ -21,21 +24,46 @@ namespace tokenlet::cli {
 namespace {
 
 constexpr std::size_t kLongestFile = std::size_t{10} << 20;  // as the agent has it
+constexpr std::size_t kMostComplaints = 100;
 constexpr char kAnyUid[] = "00000000-0000-0000-0000-000000000000";
 
-// The run, step by step: files are sorted into configurations and manifests, then the manifests are looked at together.
+// The objects of the manifests, for what the projector asks of them.
+class FoundObjects : public projector::Objects {
+public:
+    explicit FoundObjects(const kube::ManifestSet& set) : set_(set) {}
+    Result<const kube::ConfigMap*> config_map(const kube::ObjectKey& key) const override {
+        return found(set_.config_map(key));
+    }
+    Result<const kube::Secret*> secret(const kube::ObjectKey& key) const override { return found(set_.secret(key)); }
+    Result<std::vector<const kube::ClusterTrustBundle*>> trust_bundles() const override { return set_.trust_bundles(); }
+
+private:
+    template <class Object>
+    static Result<const Object*> found(const Object* object) {
+        if (object == nullptr)
+            return fail(Errc::NotFound, "");
+        return object;
+    }
+
+    const kube::ManifestSet& set_;
+};
+
+// The run, step by step: files are sorted into configurations and manifests, directories follow, then the manifests are
+// looked at together.
 class Validation {
 public:
-    void add_path(const std::string& path);
+    void add_file(const std::string& path);
+    void add_directory(const std::string& path);
     Outcome finish() &&;
 
 private:
-    void add_file(const std::string& path);
-    void add_configuration(const std::string& path, std::string_view text,
-                           const std::vector<kube::Document>& documents);
-    void add_manifests(const std::string& path, std::string_view text);
+    void add_configuration(const std::string& path, const std::vector<kube::Document>& documents);
+    void add_manifests(const std::string& path, Result<std::vector<kube::Decoded>> documents);
+    void check_modes(const std::string& directory, const kube::Listing& listing);
     void check_manifests();
     void check_pod(const kube::ManifestSet& set, kube::Pod pod);
+    void check_volume(const kube::ManifestSet& set, const projector::Plan& plan, projector::VolumePlan volume,
+                      const std::string& where);
 
     void problem(const std::string& where, std::string_view what);
     void remark(const std::string& where, std::string_view what);
@@ -51,10 +79,20 @@ std::string name_of(const std::string& path) {
 }
 
 bool is_configuration(const kube::Document& document) {
-    if (!document.root)
-        return false;
-    const std::string_view kind = agent::kind_of(*document.root);
-    return kind == agent::kAgentKind || kind == agent::kAuthorityKind;
+    return document.root && agent::is_configuration(*document.root);
+}
+
+bool is_same_directory(const std::string& one, const std::string& other) {
+    std::error_code trouble;
+    return std::filesystem::equivalent(one, other, trouble);
+}
+
+// An object that is in none of the files may be in place already: all that it is known by are its paths.
+projector::Source with_empty_files(const projector::ObjectSource& source) {
+    projector::DownwardSource empty;
+    for (const projector::KeyFile& file : source.files)
+        empty.files.push_back({.path = file.path, .bytes = {}, .mode = file.mode});
+    return empty;
 }
 
 // "3 Pods, 1 ServiceAccount"
@@ -83,28 +121,6 @@ void Validation::unreadable(const Error& error) {
     outcome_.complaints.push_back(error.what);
 }
 
-void Validation::add_path(const std::string& path) {
-    std::error_code trouble;
-    if (path == "-" || !std::filesystem::is_directory(path, trouble)) {
-        add_file(path);
-        return;
-    }
-    std::set<std::string> files;
-    auto entry = std::filesystem::directory_iterator(path, trouble);
-    for (; !trouble && entry != std::filesystem::directory_iterator(); entry.increment(trouble)) {
-        // As the agent reads it: not what lies deeper, and not what editors leave behind.
-        std::error_code unknown;
-        if (kube::is_manifest_name(entry->path().filename().native()) && entry->is_regular_file(unknown))
-            files.insert(entry->path());
-    }
-    if (trouble)
-        unreadable(fail_errno(trouble.value(), "list", path).error());
-    else if (files.empty())
-        remark(path, "holds no files");
-    for (const std::string& file : files)
-        add_file(file);
-}
-
 void Validation::add_file(const std::string& path) {
     Result<Secret> bytes = read_input(path, kLongestFile);
     if (!bytes) {
@@ -113,62 +129,85 @@ void Validation::add_file(const std::string& path) {
     }
     std::vector<kube::Document> documents = kube::parse_documents(bytes->view());
     if (std::ranges::any_of(documents, is_configuration))
-        add_configuration(name_of(path), bytes->view(), documents);
+        add_configuration(name_of(path), documents);
     else
-        add_manifests(name_of(path), bytes->view());
+        add_manifests(name_of(path), kube::decode_manifests(bytes->view(), name_of(path)));
     for (kube::Document& document : documents) {
         if (document.root)
             kube::wipe(*document.root);  // it may hold Secrets
     }
 }
 
-void Validation::add_configuration(const std::string& path, std::string_view text,
-                                   const std::vector<kube::Document>& documents) {
-    kube::Problems problems;
-    std::string kinds;
-    bool has_agent = false;
-    bool is_broken = false;
-    for (const kube::Document& document : documents) {
-        if (!document.root) {
-            problem(path, document.root.error().what);
-            is_broken = true;
-            continue;
-        }
-        const bool is_authority = agent::kind_of(*document.root) == agent::kAuthorityKind;
-        if (is_authority)
-            agent::check_authority_document(*document.root, problems);
-        else
-            (void)agent::read_agent_document(*document.root, agent::default_node_name(), problems);
-        has_agent = has_agent || !is_authority;
-        kinds += (kinds.empty() ? "" : ", ") + std::string(is_authority ? agent::kAuthorityKind : agent::kAgentKind);
-    }
-    for (const std::string& line : problems.list())
-        problem(path, line);
-    if (!problems.empty() || is_broken)
-        return;
-    outcome_.out += path + ": " + kinds + "\n";
-    if (!has_agent)
-        return;
-
-    Result<agent::AgentConfiguration> config = agent::parse_agent_configuration(text, path, agent::default_node_name());
-    if (!config) {
-        outcome_.code = ExitCode::Configuration;
-        outcome_.complaints.push_back(config.error().what);
+void Validation::add_directory(const std::string& path) {
+    // With any modes, so that what the files say is looked at whoever may write them.
+    Result<kube::ManifestDirectory> directory =
+        kube::ManifestDirectory::open(path, {.modes = kube::Modes::Any, .agent_uid = ::geteuid()});
+    if (!directory) {
+        unreadable(directory.error());
         return;
     }
-    if (const Result<> supported = agent::check_supported(*config); !supported)
-        problem(path, supported.error().what);
-    for (const std::string& warning : agent::warnings_about(*config))
-        remark(path, warning);
-    configuration_ = std::move(*config);
+    Result<kube::Listing> listing = directory->list();
+    if (!listing) {
+        unreadable(listing.error());
+        return;
+    }
+    if (listing->updates.empty())
+        remark(path, "holds no files");
+    check_modes(path, *listing);
+    for (kube::FileUpdate& update : listing->updates)
+        add_manifests(update.file, std::move(update.documents));
 }
 
-void Validation::add_manifests(const std::string& path, std::string_view text) {
-    std::vector<kube::Decoded> documents = kube::decode_manifests(text, path);
-    if (documents.empty())
+// The directory that the configuration names is the agent's. Any other may be a draft: its modes are only remarked on.
+void Validation::check_modes(const std::string& directory, const kube::Listing& listing) {
+    const bool is_the_agents = configuration_ && is_same_directory(directory, configuration_->manifests.path);
+    if (is_the_agents && !configuration_->manifests.strict_modes)
+        return;
+    const auto check = [&](const std::string& path) {
+        const Result<> safe = kube::check_strict_modes(kube::walk(path), ::geteuid());
+        if (safe)
+            return true;
+        if (is_the_agents)
+            problem(path, "the agent refuses it: " + safe.error().what);
+        else
+            remark(path, "an agent of this user would refuse it there: " + safe.error().what);
+        return false;
+    };
+    // Where the directory will not do, neither will anything in it.
+    if (!check(std::filesystem::absolute(directory)))
+        return;
+    for (const kube::FileUpdate& update : listing.updates) {
+        if (update.documents)
+            check(update.file);
+    }
+}
+
+void Validation::add_configuration(const std::string& path, const std::vector<kube::Document>& documents) {
+    agent::ConfigurationFile file = agent::read_configuration_file(documents, agent::default_node_name());
+    for (const std::string& line : file.problems)
+        problem(path, line);
+    if (!file.problems.empty())
+        return;
+    if (file.agent) {
+        if (const Result<> supported = agent::check_supported(*file.agent); !supported) {
+            problem(path, supported.error().what);
+            return;
+        }
+        for (const std::string& warning : agent::warnings_about(*file.agent))
+            remark(path, warning);
+        configuration_ = std::move(*file.agent);
+    }
+    std::string kinds;
+    for (const std::string& kind : file.kinds)
+        kinds.append(kinds.empty() ? "" : ", ").append(kind);
+    outcome_.out += path + ": " + kinds + "\n";
+}
+
+void Validation::add_manifests(const std::string& path, Result<std::vector<kube::Decoded>> documents) {
+    if (documents && documents->empty())
         remark(path, "holds no objects");
-    else if (std::ranges::all_of(documents, [](const kube::Decoded& d) { return d.object.has_value(); }))
-        outcome_.out += path + ": " + contents(documents) + "\n";
+    else if (documents && std::ranges::all_of(*documents, [](const kube::Decoded& d) { return d.object.has_value(); }))
+        outcome_.out += path + ": " + contents(*documents) + "\n";
     manifests_.updates.push_back({path, std::move(documents)});
 }
 
@@ -210,28 +249,61 @@ void Validation::check_pod(const kube::ManifestSet& set, kube::Pod pod) {
         problem(where, plan.error().what);
         return;
     }
-    for (const projector::VolumePlan& volume : plan->volumes) {
-        for (const projector::Source& source : volume.sources) {
-            if (const auto* broken = std::get_if<projector::BrokenSource>(&source))
-                problem(where, "volume " + volume.name + ": " + broken->why);
-        }
-    }
+    for (const projector::VolumePlan& volume : plan->volumes)
+        check_volume(set, *plan, volume, where);
     for (const std::string& volume : plan->unmounted)
         remark(where, "no container mounts volume " + volume + ", so it is not projected");
+}
+
+// As the agent will build it, with tokens that say nothing.
+void Validation::check_volume(const kube::ManifestSet& set, const projector::Plan& plan, projector::VolumePlan volume,
+                              const std::string& where) {
+    for (projector::Source& source : volume.sources) {
+        if (auto* bundle = std::get_if<projector::BundleSource>(&source))
+            bundle->optional = true;
+        const auto* object = std::get_if<projector::ObjectSource>(&source);
+        if (object == nullptr)
+            continue;
+        const kube::ObjectKey key{plan.ns, object->name};
+        const bool is_here =
+            object->kind == projector::ObjectKind::Secret ? set.secret(key) != nullptr : set.config_map(key) != nullptr;
+        if (!is_here)
+            source = with_empty_files(*object);
+    }
+    const std::vector<projector::TokenBytes> tokens(projector::token_sources(volume).size(), "token");
+    if (const auto built = projector::build(plan, volume, tokens, FoundObjects(set)); !built)
+        problem(where, "volume " + volume.name + ": " + built.error().what);
 }
 
 Outcome Validation::finish() && {
     if (!manifests_.updates.empty())
         check_manifests();
+    std::vector<std::string>& complaints = outcome_.complaints;
+    if (complaints.size() > kMostComplaints) {
+        const std::size_t more = complaints.size() - kMostComplaints;
+        complaints.resize(kMostComplaints);
+        complaints.push_back("and " + std::to_string(more) + " more");
+    }
     return std::move(outcome_);
 }
 
 }  // namespace
 
 Outcome run(const ValidateOptions& options) {
+    if (std::ranges::find(options.paths, "") != options.paths.end())
+        return {.code = ExitCode::Usage, .complaints = {"PATH must not be empty (see tokenlet validate --help)"}};
     Validation validation;
-    for (const std::string& path : options.paths)
-        validation.add_path(path);
+    std::vector<std::string> directories;
+    for (const std::string& path : options.paths) {
+        std::error_code trouble;
+        if (path != "-" && std::filesystem::is_directory(path, trouble))
+            directories.push_back(path);
+        else
+            validation.add_file(path);
+    }
+    // Last, because a configuration among the files may say which of them is the agent's.
+    for (const std::string& path : directories)
+        validation.add_directory(path);
     return std::move(validation).finish();
 }
 

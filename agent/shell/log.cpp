@@ -48,20 +48,6 @@ std::string_view priority_of(Report::Level level) {
     return "<3>";
 }
 
-spdlog::level::level_enum threshold_of(LogLevel level) {
-    switch (level) {
-        case LogLevel::Debug:
-            return spdlog::level::debug;
-        case LogLevel::Info:
-            return spdlog::level::info;
-        case LogLevel::Warn:
-            return spdlog::level::warn;
-        case LogLevel::Error:
-            break;
-    }
-    return spdlog::level::err;
-}
-
 spdlog::level::level_enum level_of(Report::Level level) {
     switch (level) {
         case Report::Level::Debug:
@@ -282,7 +268,7 @@ public:
         : format(settings.format),
           target(log_target),
           logger(std::make_shared<spdlog::logger>("tokenlet", std::make_shared<spdlog::sinks::stderr_sink_mt>())) {
-        logger->set_level(threshold_of(settings.level));
+        logger->set_level(level_of(settings.level));
         logger->set_error_handler([](const std::string&) {});  // nowhere left to tell
     }
 
@@ -347,7 +333,7 @@ void Logger::take_over_default() {
     others->set_level(sink_->logger->level());
     others->set_error_handler([](const std::string&) {});
     // A copy of what line() needs: spdlog keeps its default logger for longer than we live.
-    const Sink form({.level = LogLevel::Info, .format = sink_->format}, sink_->target);
+    const Sink form({.level = Report::Level::Info, .format = sink_->format}, sink_->target);
     others->set_formatter(std::make_unique<ReportFormatter>(
         [form](const Report& report, WallTime now) { return form.line(report, now); }));
     spdlog::set_default_logger(others);

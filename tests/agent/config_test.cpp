@@ -251,8 +251,10 @@ TEST(AgentConfiguration, WhatIsWrongIsNamedWithFileLineAndField) {
          "belong below issuer.embedded"},
         {"a manifest", "---\napiVersion: v1\nkind: Pod\nspec: {}\n",
          "line 6: kind: this is no configuration of tokenlet but a manifest; it goes into a file of its own"},
-        {"a misspelt second document", "---\napiVersion: tokenlet.dev/v1alpha1\nkind: AuthorityConfig\n",
-         "line 6: kind: \"AuthorityConfig\" is not one of AgentConfiguration or AuthorityConfiguration, did you mean"},
+        {"a misspelt second document",
+         "---\napiVersion: tokenlet.dev/v1alpha1\nXX
+         "line 6: kind: \"AuthorityConfigurations\" is not one of AgentConfiguration or AuthorityConfiguration, did "
+         "you mean"},
         {"a key twice", "log: {}\nlog: {}\n", "line 5: "},
     };
     for (const Case& c : cases) {

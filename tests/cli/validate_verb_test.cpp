@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/validate_verb.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 
 #include <fstream>
 
+#include "base/file_bytes.h"
+#include "base/unique_fd.h"
 #include "tests/http/scratch_directory.h"
 
 namespace tokenlet::cli {
@@ -130,6 +136,150 @@ TEST_F(ValidateTest, BrokenYamlIsSaidOnceWithItsLine) {
     const Outcome outcome = run(ValidateOptions{{file}});
     EXPECT_EQ(outcome.code, ExitCode::Configuration);
     EXPECT_THAT(outcome.complaints, ElementsAre(HasSubstr(file + ": line ")));
+}
+
+TEST_F(ValidateTest, WhatIsNoFileInADirectoryIsSaidAsTheAgentSaysIt) {
+    write("web.yaml", kPod);
+    ASSERT_EQ(::mkfifo(directory_.file("fifo.yaml").c_str(), 0644), 0);
+    std::filesystem::create_directory(directory_.file("below"));
+    std::filesystem::create_symlink("nowhere", directory_.file("dangling.yaml"));
+    std::filesystem::create_symlink("loop.yaml", directory_.file("loop.yaml"));
+    const UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    directory_.file("socket.yaml").copy(address.sun_path, sizeof address.sun_path - 1);
+    ASSERT_EQ(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    const Outcome outcome = run(ValidateOptions{{directory_.file("")}});
+    EXPECT_EQ(outcome.code, ExitCode::Configuration);
+    EXPECT_THAT(outcome.out, HasSubstr("web.yaml: 1 Pod\n"));
+    EXPECT_THAT(outcome.complaints,
+                testing::UnorderedElementsAre(HasSubstr("/fifo.yaml: is a FIFO"), HasSubstr("/below: is a directory"),
+                                              HasSubstr("/dangling.yaml: is a link that leads nowhere"),
+                                              HasSubstr("/loop.yaml: is a link that leads back to itself"),
+                                              HasSubstr("/socket.yaml: is a socket")));
+}
+
+TEST_F(ValidateTest, ADirectoryThatTheAgentWouldRefuseIsAProblemWhereTheConfigurationNamesIt) {
+    const std::string config =
+        write("agent.yaml", std::string(kConfiguration) + "manifests: {path: " + directory_.file("manifests") + "}\n");
+    std::filesystem::create_directory(directory_.file("manifests"));
+    write("manifests/web.yaml", kPod);
+    struct Case {
+        std::string_view name;
+        mode_t directory, file;
+        std::string what;  // of the complaint; empty: there is none
+    };
+    const Case cases[] = {
+        {"safe", 0755, 0644, ""},
+        {"the directory", 0775, 0644, "/manifests: mode 0775"},
+        {"the file", 0755, 0646, "/manifests/web.yaml: mode 0646"},
+        {"both, of which the directory says it all", 0777, 0666, "/manifests: mode 0777"},
+    };
+    for (const Case& c : cases) {
+        SCOPED_TRACE(c.name);
+        ASSERT_EQ(::chmod(directory_.file("manifests").c_str(), c.directory), 0);
+        ASSERT_EQ(::chmod(directory_.file("manifests/web.yaml").c_str(), c.file), 0);
+        const Outcome named = run(ValidateOptions{{directory_.file("manifests"), config}});
+        const Outcome draft = run(ValidateOptions{{directory_.file("manifests")}});
+        EXPECT_EQ(named.code, c.what.empty() ? ExitCode::Done : ExitCode::Configuration);
+        EXPECT_EQ(draft.code, ExitCode::Done);
+        EXPECT_THAT(draft.out, HasSubstr("web.yaml: 1 Pod\n"));
+        if (c.what.empty()) {
+            EXPECT_THAT(named.complaints, IsEmpty());
+            EXPECT_THAT(draft.complaints, IsEmpty());
+        } else {
+            EXPECT_THAT(named.complaints, ElementsAre(AllOf(HasSubstr("the agent refuses it: "), HasSubstr(c.what))));
+            EXPECT_THAT(draft.complaints, ElementsAre(AllOf(HasSubstr("warning: "), HasSubstr(c.what))));
+        }
+    }
+}
+
+TEST_F(ValidateTest, AFifoThatNobodyWritesToIsSaidAndNotWaitedFor) {
+    const std::string fifo = directory_.file("fifo");
+    ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+    const Outcome outcome = run(ValidateOptions{{fifo}});
+    EXPECT_EQ(outcome.code, ExitCode::Failed);
+    EXPECT_THAT(outcome.complaints, ElementsAre(fifo + ": is a FIFO, and nobody writes to it"));
+}
+
+TEST_F(ValidateTest, WhatACommandSaysThroughAPipeIsRead) {
+    // As the shell's <(command): a pipe under a name of /proc.
+    int ends[2];
+    ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    const UniqueFd out(ends[0]);
+    UniqueFd writer(ends[1]);
+    ASSERT_TRUE(write_all(writer.get(), kPod, "pipe"));
+    writer.reset();
+    const std::string path = "/proc/self/fd/" + std::to_string(out.get());
+    EXPECT_EQ(run(ValidateOptions{{path}}).out, path + ": 1 Pod\n");
+}
+
+TEST_F(ValidateTest, PathsThatClashWithinAVolumeAreFound) {
+    struct Case {
+        std::string_view name, other, want;
+    };
+    const Case cases[] = {
+        {"another token", "{serviceAccountToken: {path: token/second}}", "path \"token/second\" lies below \"token\""},
+        {"a key of an object that is elsewhere", "{configMap: {name: c, items: [{key: k, path: token/k}]}}",
+         "path \"token/k\" lies below \"token\""},
+        {"a bundle that is elsewhere", "{clusterTrustBundle: {name: b, path: token/b}}", "path \"token/b\" lies below"},
+        {"no clash", "{serviceAccountToken: {path: second}}", ""},
+        {"a whole object that is elsewhere", "{secret: {name: s}}", ""},
+    };
+    for (const Case& c : cases) {
+        SCOPED_TRACE(c.name);
+        const std::string pod =
+            write("web.yaml", replaced(kPod, "sources: [", "sources: [" + std::string(c.other) + ", "));
+        const Outcome outcome = run(ValidateOptions{{pod}});
+        EXPECT_EQ(outcome.code, c.want.empty() ? ExitCode::Done : ExitCode::Configuration);
+        if (c.want.empty()) {
+            EXPECT_THAT(outcome.complaints, IsEmpty());
+        } else {
+            EXPECT_THAT(outcome.complaints, ElementsAre(AllOf(HasSubstr("Pod production/web: volume t: "),
+                                                              HasSubstr(std::string(c.want)))));
+        }
+    }
+}
+
+TEST_F(ValidateTest, AKeyThatTheConfigMapBesideItLacksIsFound) {
+    const std::string pod = write(
+        "web.yaml", replaced(kPod, "sources: [", "sources: [{configMap: {name: c, items: [{key: k, path: k}]}}, "));
+    const std::string map = write(
+        "map.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, namespace: production}\ndata: {j: x}\n");
+    const Outcome outcome = run(ValidateOptions{{pod, map}});
+    EXPECT_EQ(outcome.code, ExitCode::Configuration);
+    EXPECT_THAT(outcome.complaints, ElementsAre(HasSubstr("sources[0].configMap \"c\": key \"k\" not found")));
+}
+
+TEST_F(ValidateTest, AConfigurationThatWillNotStartIsNotSaidToBeFine) {
+    const std::string config =
+        write("agent.yaml", replaced(kConfiguration, "embedded: {}", "kubernetes: {inCluster: true}"));
+    EXPECT_EQ(run(ValidateOptions{{config}}).out, "");
+}
+
+TEST_F(ValidateTest, AManifestInAConfigurationAndAMisspeltKindAreSaidWhereTheyStand) {
+    const std::string mixed = write("agent.yaml", std::string(kConfiguration) + "---\n" + kPod);
+    EXPECT_THAT(run(ValidateOptions{{mixed}}).complaints,
+                ElementsAre(HasSubstr(": line 7: kind: this is no configuration of tokenlet but a manifest")));
+    const std::string misspelt = write("b.yaml", replaced(kConfiguration, "AgentC", "agnetC"));
+    EXPECT_THAT(run(ValidateOptions{{misspelt}}).complaints,
+                ElementsAre(HasSubstr("did you mean 'AgentConfiguration'?")));
+}
+
+TEST_F(ValidateTest, ThousandsOfProblemsAreCountedAfterTheFirstHundred) {
+    std::string text;
+    for (int i = 0; i < 1000; ++i)
+        text += "kind: Nothing\n---\n";
+    const Outcome outcome = run(ValidateOptions{{write("many.yaml", text)}});
+    EXPECT_EQ(outcome.code, ExitCode::Configuration);
+    ASSERT_EQ(outcome.complaints.size(), 101U);
+    EXPECT_EQ(outcome.complaints.back(), "and 900 more");
+}
+
+TEST_F(ValidateTest, AnEmptyPathIsAMistakeOfTheCommandLine) {
+    const Outcome outcome = run(ValidateOptions{{""}});
+    EXPECT_EQ(outcome.code, ExitCode::Usage);
+    EXPECT_THAT(outcome.complaints, ElementsAre("PATH must not be empty (see tokenlet validate --help)"));
 }
 
 }  // namespace
