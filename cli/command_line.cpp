@@ -28,6 +28,8 @@ struct Grammar {
     ValidateOptions validate;
     StatusOptions status;
     WaitOptions wait;
+    RotateOptions rotate;
+    PruneOptions prune;
     InspectOptions inspect;
     // As given; chosen() reads them, because its messages are better than CLI11's.
     std::string status_format = "table";
@@ -38,6 +40,8 @@ struct Grammar {
     CLI::App* validate_app = nullptr;
     CLI::App* status_app = nullptr;
     CLI::App* wait_app = nullptr;
+    CLI::App* rotate_app = nullptr;
+    CLI::App* prune_app = nullptr;
     CLI::App* token_app = nullptr;
     CLI::App* inspect_app = nullptr;
 
@@ -76,13 +80,16 @@ Grammar::Grammar() {
         "  tokenlet agent\n"
         "  tokenlet status\n"
         "\n`tokenlet VERB --help` says more about a verb.\n"
-        "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong configuration or manifest.");
+        "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong configuration, or wrong manifest for validate.");
 
     agent_app = add_verb(top, "agent", "Run the agent: project volumes and rotate their tokens until told to stop",
                          "  tokenlet agent\n"
                          "  tokenlet agent --config ./agent.yaml");
-    once_app = add_verb(top, "once", "Project every volume once and exit, as an init container does",
-                        "  tokenlet once --config /etc/tokenlet/agent.yaml");
+    once_app =
+        add_verb(top, "once", "Project every volume once and exit, as an init container does",
+                 "  tokenlet once --config /etc/tokenlet/agent.yaml\n"
+                 "\nExits with 1 when anything could not be projected, a wrong manifest included; with 3 for a wrong "
+                 "configuration.");
     for (const auto& [app, options] : {std::pair{agent_app, &agent}, std::pair{once_app, &once}})
         app->add_option("-c,--config", options->config, "The configuration")->type_name("FILE")->capture_default_str();
 
@@ -96,7 +103,7 @@ Grammar::Grammar() {
     status_app = add_verb(top, "status", "Show what the running agent projects and when it rotates",
                           "  tokenlet status\n"
                           "  tokenlet status production/web -o wide\n"
-                          "  tokenlet status -o json | jq .pods[].ready\n"
+                          "  tokenlet status -o json | jq '.pods[].ready'\n"
                           "  tokenlet status --socket /run/tokenlet/tokenlet.sock");
     status_app->add_option("POD", status.pod, "Only this Pod: NAMESPACE/NAME, or NAME in any namespace");
     status_app->add_option("-o,--output", status_format, "table, wide or json")
@@ -110,6 +117,20 @@ Grammar::Grammar() {
     wait_app->add_option("POD", wait.pod, "NAMESPACE/NAME, or NAME in any namespace")->required();
     wait_app->add_option("--timeout", wait_timeout, "How long at most")->type_name("DURATION")->capture_default_str();
     add_where(wait_app, wait.where);
+
+    rotate_app =
+        add_verb(top, "rotate", "Replace a Pod's tokens now, before they are due",
+                 "  tokenlet rotate production/web\n"
+                 "  tokenlet rotate production/web/kube-api-access\n"
+                 "\nOnly root and the agent's user and group may. The old tokens stay valid until they expire.");
+    rotate_app->add_option("POD", rotate.pod, "NAMESPACE/NAME[/VOLUME], or NAME in any namespace")->required();
+    add_where(rotate_app, rotate.where);
+
+    prune_app =
+        add_verb(top, "prune", "Let Pods go whose removal is held because many vanished together",
+                 "  tokenlet prune\n"
+                 "\nOnly root and the agent's user and group may. `tokenlet status` says what is held and why.");
+    add_where(prune_app, prune.where);
 
     token_app = add_verb(top, "token", "Look at tokens",
                          "  tokenlet token inspect /run/tokenlet/by-name/production/web/kube-api-access/token");
@@ -174,6 +195,15 @@ std::optional<Outcome> refuse_extras(CLI::App* top) {
     return std::nullopt;
 }
 
+// "--config is given twice", when that is what is wrong.
+std::optional<std::string> repetition(const CLI::App* app) {
+    for (const CLI::Option* option : app->get_options()) {
+        if (option->get_items_expected_max() == 1 && option->count() > 1)
+            return option->get_name() + " is given twice";
+    }
+    return std::nullopt;
+}
+
 template <class Format>
 struct FormatName {
     std::string_view name;
@@ -221,8 +251,8 @@ std::variant<Invocation, Outcome> Grammar::chosen() {
         return std::move(*refused);
     if (std::optional<Outcome> refused = read_values())
         return std::move(*refused);
-    const Verb verbs[] = {{agent_app, agent},   {once_app, once}, {validate_app, validate},
-                          {status_app, status}, {wait_app, wait}, {inspect_app, inspect}};
+    const Verb verbs[] = {{agent_app, agent}, {once_app, once},     {validate_app, validate}, {status_app, status},
+                          {wait_app, wait},   {rotate_app, rotate}, {prune_app, prune},       {inspect_app, inspect}};
     for (const Verb& verb : verbs) {
         if (verb.app->parsed())
             return verb.invocation;
@@ -257,8 +287,9 @@ std::variant<Invocation, Outcome> parse_command_line(std::vector<std::string> ar
     } catch (const CLI::CallForVersion&) {
         return Outcome{.out = kVersion};
     } catch (const CLI::ArgumentMismatch& error) {
+        const CLI::App* app = innermost(&grammar.top);
         const std::string what = error.what();
-        return usage_error(innermost(&grammar.top), what.substr(0, what.find(':')) + " needs a value");
+        return usage_error(app, repetition(app).value_or(what.substr(0, what.find(':')) + " needs a value"));
     } catch (const CLI::ParseError& error) {
         // A misspelt option often makes another one missing: what was misspelt is the better message.
         if (std::optional<Outcome> refused = refuse_extras(&grammar.top))

@@ -13,6 +13,8 @@
 
 #include "cli/agent_verb.h"
 #include "cli/outcome.h"
+#include "cli/prune_verb.h"
+#include "cli/rotate_verb.h"
 #include "cli/status_verb.h"
 #include "cli/token_verb.h"
 #include "cli/validate_verb.h"
@@ -20,7 +22,8 @@
 
 namespace tokenlet::cli {
 
-using Invocation = std::variant<AgentOptions, ValidateOptions, StatusOptions, WaitOptions, InspectOptions>;
+using Invocation = std::variant<AgentOptions, ValidateOptions, StatusOptions, WaitOptions, RotateOptions, PruneOptions,
+                                InspectOptions>;
 
 [[nodiscard]] std::variant<Invocation, Outcome> parse_command_line(std::vector<std::string> arguments);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/daemon.h"
 
+#include <nlohmann/json.hpp>
+
 #include "agent/config.h"
 #include "cli/text.h"
 #include "http/unix_client.h"
@@ -11,6 +13,42 @@ namespace {
 
 constexpr std::size_t kLongestAnswer = std::size_t{256} << 20;
 constexpr std::size_t kLongestComplaint = 500;
+
+// What the agent says went wrong, in its own words where it answers as it should.
+std::string complaint(const http::Response& answer) {
+    const std::string_view body = answer.body.view();
+    const auto json = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
+    if (json.is_object() && json.contains("error") && json["error"].is_string())
+        return printable(json["error"].get<std::string>().substr(0, kLongestComplaint));
+    return "the agent answers " + std::to_string(answer.status) + ": " + printable(body.substr(0, kLongestComplaint));
+}
+
+Error refusal(const std::string& socket, const std::string& target, const http::Response& answer) {
+    const std::string what = socket + ": " + complaint(answer);
+    switch (answer.status) {
+        case 400:
+            return {Errc::Invalid, what};
+        case 403:
+            return {Errc::Denied, what + "; try again as one of them, with sudo for example"};
+        case 404:
+            return {Errc::NotFound, what};
+        default:
+            return {Errc::Unavailable, socket + ": " + target + ": " + complaint(answer)};
+    }
+}
+
+Result<Secret> exchange(const std::string& socket, const http::ClientRequest& request) {
+    Result<http::Response> answer = http::fetch(socket, request);
+    if (!answer) {
+        if (answer.error().code == Errc::NotFound)
+            answer.error().what +=
+                "; start the agent (systemctl start tokenlet), or name its socket with --socket or --config";
+        return std::unexpected(std::move(answer.error()));
+    }
+    if (answer->status != 200)
+        return std::unexpected(refusal(socket, request.target, *answer));
+    return std::move(answer->body);
+}
 
 }  // namespace
 
@@ -29,18 +67,12 @@ Result<std::string> daemon_socket(const Where& where) {
 }
 
 Result<Secret> ask_daemon(const std::string& socket, const std::string& target) {
-    Result<http::Response> answer = http::fetch(socket, {.target = target, .body_bytes = kLongestAnswer});
-    if (!answer) {
-        if (answer.error().code == Errc::NotFound)
-            answer.error().what +=
-                "; start the agent (systemctl start tokenlet), or name its socket with --socket or --config";
-        return std::unexpected(std::move(answer.error()));
-    }
-    if (answer->status != 200)
-        return fail(Errc::Unavailable, socket + ": " + target + ": the agent answers " +
-                                           std::to_string(answer->status) + ": " +
-                                           printable(answer->body.view().substr(0, kLongestComplaint)));
-    return std::move(answer->body);
+    return exchange(socket, {.target = target, .body_bytes = kLongestAnswer});
+}
+
+Result<> tell_daemon(const std::string& socket, const std::string& target) {
+    (void)TRY(exchange(socket, {.method = "POST", .target = target}));
+    return {};
 }
 
 }  // namespace tokenlet::cli

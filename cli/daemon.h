@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Asking the running agent.
 //
-// Shapes   daemon_socket(where) -> the path; ask_daemon(path, target) -> the body of its answer.
+// Shapes   daemon_socket(where) -> the path; ask_daemon(path, target) -> the body of its answer; tell_daemon(path, target)
+//          has it do something.
 // Units    bounded by ten seconds and 256 MiB: 100 000 Pods with room to spare.
 // Owns     nothing.     Threads  any.
 // Errors   texts say what to do. daemon_socket(): what is wrong with a configuration file that was named or is there.
@@ -25,5 +26,8 @@ struct Where {
 [[nodiscard]] Result<std::string> daemon_socket(const Where& where);
 
 [[nodiscard]] Result<Secret> ask_daemon(const std::string& socket, const std::string& target);
+
+// Denied when the agent does this for other users only.
+[[nodiscard]] Result<> tell_daemon(const std::string& socket, const std::string& target);
 
 }  // namespace tokenlet::cli

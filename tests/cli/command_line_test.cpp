@@ -51,6 +51,8 @@ TEST(CommandLine, EachVerbReadsItsOptions) {
     EXPECT_EQ(accepted<StatusOptions>("status --socket s").where.socket, "s");
     EXPECT_EQ(accepted<WaitOptions>("wait p").timeout, std::chrono::seconds(60));
     EXPECT_EQ(accepted<WaitOptions>("wait p --timeout 2m").timeout, std::chrono::seconds(120));
+    EXPECT_EQ(accepted<RotateOptions>("rotate a/b/c --socket s").pod, "a/b/c");
+    EXPECT_EQ(accepted<PruneOptions>("prune -c f").where.config, "f");
     EXPECT_EQ(accepted<InspectOptions>("token inspect -").file, "-");
     EXPECT_EQ(accepted<InspectOptions>("token inspect f -o json").format, InspectFormat::Json);
 }
@@ -72,6 +74,8 @@ TEST(CommandLine, AMistakeGetsOneLineThatNamesItAndTheWayOn) {
         {"status -o", "--output needs a value (see tokenlet status --help)"},
         {"agent a.yaml", "unexpected argument 'a.yaml' (see tokenlet agent --help)"},
         {"agent -c", "--config needs a value (see tokenlet agent --help)"},
+        {"agent -c a -c b", "--config is given twice (see tokenlet agent --help)"},
+        {"status --config=a --config=b", "--config is given twice (see tokenlet status --help)"},
         {"validate", "PATH is required (see tokenlet validate --help)"},
         {"validate --strict", "unknown option '--strict' (see tokenlet validate --help)"},
         {"token", "a verb is missing (see tokenlet token --help)"},
@@ -79,6 +83,10 @@ TEST(CommandLine, AMistakeGetsOneLineThatNamesItAndTheWayOn) {
         {"token inspect", "FILE is required (see tokenlet token inspect --help)"},
         {"token inspect f -o wide", "--output: 'wide' is not one of table, json (see tokenlet token inspect --help)"},
         {"wait", "POD is required (see tokenlet wait --help)"},
+        {"rotate", "POD is required (see tokenlet rotate --help)"},
+        {"rotate a b", "unexpected argument 'b' (see tokenlet rotate --help)"},
+        {"prune web", "unexpected argument 'web' (see tokenlet prune --help)"},
+        {"prun", "unknown verb 'prun', did you mean 'prune'? (see tokenlet --help)"},
         {"wait p --timeout soon", "--timeout: 'soon' is no duration such as 90s or 5m (see tokenlet wait --help)"},
         {"wait p --timeout -5s", "--timeout"},
     };
@@ -96,7 +104,7 @@ TEST(CommandLine, AMistakeGetsOneLineThatNamesItAndTheWayOn) {
 TEST(CommandLine, EveryExampleOfEveryHelpTextIsACommandThatParses) {
     int examples = 0;
     for (const std::string verb :
-         {"", "agent ", "once ", "validate ", "status ", "wait ", "token ", "token inspect "}) {
+         {"", "agent ", "once ", "validate ", "status ", "wait ", "rotate ", "prune ", "token ", "token inspect "}) {
         SCOPED_TRACE(verb);
         const Outcome help = refusal(verb + "--help");
         EXPECT_EQ(help.code, ExitCode::Done);
@@ -114,7 +122,7 @@ TEST(CommandLine, EveryExampleOfEveryHelpTextIsACommandThatParses) {
             EXPECT_TRUE(std::holds_alternative<Invocation>(parse_command_line(words(command)))) << line;
         }
     }
-    EXPECT_GE(examples, 15);
+    EXPECT_GE(examples, 18);
 }
 
 TEST(CommandLine, TheVersionGoesToStdout) {

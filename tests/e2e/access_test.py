@@ -57,5 +57,23 @@ class Access(unittest.TestCase):
             self.assertEqual("200", self.output(curl + ["http://x/v1/status"]))
             self.assertEqual("403", self.output(curl + ["-X", "POST", "http://x/v1/prune"]))
 
+    def test_to_changes_is_roots_and_the_agents(self):
+        with daemon.Daemon() as agent:
+            agent.drop("web.yaml", daemon.pod("web"))
+            # That user may not get to where the binary was built.
+            agent.binary = daemon.shutil.copy(daemon.BINARY, agent.base / "tokenlet")
+            agent.start_and_settle()
+            before = agent.token("web")
+            for verb in (["rotate", "shop/web"], ["prune"]):
+                command = [agent.binary, *verb, "--socket", str(agent.socket)]
+                refused = subprocess.run(command, user=STRANGER, group=STRANGER, extra_groups=[], capture_output=True, text=True)
+                self.assertEqual((1, ""), (refused.returncode, refused.stdout))
+                self.assertIn("only root and the agent's user and group may do this", refused.stderr)
+                self.assertEqual(1, refused.stderr.count("\n"))
+            self.assertEqual(before, agent.token("web"))
+            done = subprocess.run([agent.binary, "rotate", "web", "--socket", str(agent.socket)], capture_output=True, text=True)
+            self.assertEqual((0, "shop/web: new tokens are asked for\n", ""), (done.returncode, done.stdout, done.stderr))
+            daemon.wait_until(lambda: agent.token("web") != before, "the rotation")
+
     def output(self, command: list) -> str:
         return subprocess.run(command, user=STRANGER, group=STRANGER, extra_groups=[], capture_output=True, text=True).stdout
