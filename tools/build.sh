@@ -27,8 +27,11 @@ run_ctest() {
     ctest --test-dir "$directory" --output-on-failure --no-tests=error -j "$jobs" "$@"
 }
 
-# The dev and asan suites as one, so that one run of ctest, and its closing lines, speak for both.
+# join_suites PRESET...: their suites as one, so that one run of ctest, and its closing lines, speak for all.
 join_suites() {
     mkdir -p build/all
-    printf 'subdirs("%s/build/dev")\nsubdirs("%s/build/asan")\n' "$PWD" "$PWD" >build/all/CTestTestfile.cmake
+    local preset
+    for preset in "$@"; do
+        printf 'subdirs("%s/build/%s")\n' "$PWD" "$preset"
+    done >build/all/CTestTestfile.cmake
 }
