@@ -74,8 +74,9 @@ Result<> Registry::put_pod(PodRecord pod, Entropy& entropy) {
         pod.deletion_timestamp = std::chrono::floor<std::chrono::seconds>(*pod.deletion_timestamp);
     if (const PodRecord* known = this->pod(pod.key); known != nullptr && *known == pod)
         return {};
-    if (const auto holder = pods_by_uid_.find(pod.uid); holder != pods_by_uid_.end() && holder->second != pod.key) {
-        const auto other = pods_.find(holder->second);
+    if (const auto holder = pods_by_uid_.find(pod.uid);
+        holder != pods_by_uid_.end() && holder->second->key != pod.key) {
+        const auto other = pods_.find(holder->second->key);
         // A Pod that was renamed and kept its uid: the old name is on its way out and gives the uid up.
         if (!other->second.deletion_timestamp)
             return fail(Errc::Conflict, "pod " + pod.key.str() + ": its uid " + pod.uid + " belongs to pod " +
@@ -182,10 +183,10 @@ void Registry::changed(const kube::ObjectKey& pod) {
 
 void Registry::index(PodRecord pod) {
     const kube::ObjectKey key = pod.key;
-    pods_by_uid_.emplace(pod.uid, key);
     if (pod.deletion_timestamp)
         deleted_pods_.emplace(*pod.deletion_timestamp, key);
-    pods_.emplace(key, std::move(pod));
+    const PodRecord& record = pods_.emplace(key, std::move(pod)).first->second;
+    pods_by_uid_.emplace(record.uid, &record);
 }
 
 void Registry::erase_pod(std::map<kube::ObjectKey, PodRecord>::iterator pod) {

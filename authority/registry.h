@@ -42,6 +42,8 @@ enum class Urgency {
 class Registry {
 public:
     Registry() = default;
+    Registry(Registry&&) = default;
+    Registry& operator=(Registry&&) = default;
     Registry(std::vector<ServiceAccountRecord> accounts, std::vector<PodRecord> pods, std::vector<NodeRecord> nodes);
 
     // `uid` empty: the one on record, else a new one. Returns the uid.
@@ -79,7 +81,7 @@ private:
     std::map<kube::ObjectKey, ServiceAccountRecord> accounts_;
     std::map<kube::ObjectKey, PodRecord> pods_;
     std::map<std::string, NodeRecord, std::less<>> nodes_;
-    std::map<std::string, kube::ObjectKey, std::less<>> pods_by_uid_;
+    std::map<std::string_view, const PodRecord*> pods_by_uid_;  // into pods_
     std::set<std::pair<WallTime, kube::ObjectKey>> deleted_pods_;
     std::set<kube::ObjectKey> changed_accounts_;
     std::set<kube::ObjectKey> changed_pods_;
