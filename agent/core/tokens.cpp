@@ -147,8 +147,12 @@ void Core::State::ask_for_tokens(Now now) {
         asking_.erase(asking_.begin());
         TokenUse& use = uses_.at(id);
         // It may have stood here for a while, and twice.
-        if (!tokens_.check(*use.token, now.boot, issuer_now(now)).ask)
+        const rotation::Verdict verdict = tokens_.check(*use.token, now.boot, issuer_now(now));
+        if (!verdict.ask) {
+            if (verdict.look_again)
+                deadlines_.set({DeadlineKind::Token, id}, *verdict.look_again);
             continue;
+        }
         commands_.emplace_back(RequestToken{tokens_.begin(*use.token, now.boot), request_of(use)});
         deadlines_.set({DeadlineKind::Token, id}, now.boot + rotation::kAnswerTimeout);
         ++requests_;
@@ -172,7 +176,7 @@ void Core::State::on_token(Now now, RequestId id, TokenAnswer answer) {
 
 // The last look before a token is published: what readers have now stays unless this one is what was asked for.
 void Core::State::take_token(Now now, TokenUse& use, kube::IssuedToken issued) {
-    const Result<kube::Jwt> jwt = kube::read_jwt(issued.token.view());
+    const Result<kube::Jwt> jwt = kube::read_jwt(issued.token.view(), kube::JwtText::LeftOut);
     const WallTime issued_at = jwt && jwt->issued_at
                                    ? *jwt->issued_at
                                    : issued.expiration_timestamp - std::chrono::seconds(issued.expiration_seconds);

@@ -881,6 +881,24 @@ TEST_F(CoreTest, ARestartMeasuresTheIssuersClockByTheYoungestToken) {
     EXPECT_EQ(skewed.issuer.requests.size(), before) << "by a's record the clock is five hours off";
 }
 
+TEST_F(CoreTest, ATokenThatNeedsNoRequestAnyMoreWhenItsTurnComesIsStillRotatedInTime) {
+    CoreSettings settings = World::default_settings();
+    settings.issuer_clock = IssuerClock::Measured;
+    settings.requests_at_once = 1;
+    World crowded(settings);
+    for (int i = 0; i < 4; ++i)
+        crowded.write("p" + std::to_string(i), volume_yaml("shop", "p" + std::to_string(i), kToken));
+    crowded.start();
+    crowded.pass(45min);
+    crowded.step_wall(-21h);  // all look as if they came from the future, until the first answer
+    crowded.issuer.clock_offset = 21h;
+    crowded.wake();
+    crowded.pass(1s);
+    ASSERT_EQ(crowded.issuer.requests.size(), 5u) << "then the others wait for their time again";
+    crowded.pass(3min);
+    EXPECT_EQ(crowded.issuer.requests.size(), 8u);
+}
+
 TEST_F(CoreTest, AQuietAgentHasNothingToDoUntilTheNextDeadline) {
     start_with_one_pod();
     world.pass(30s);

@@ -7,9 +7,19 @@
 namespace tokenlet::sim {
 namespace {
 
+// Manifests are JSON, which is read faster than YAML: every start of the agent reads them all.
+std::string manifest(const std::string& kind, const std::string& ns, const std::string& name, const std::string& more) {
+    return R"({"apiVersion":"v1","kind":")" + kind + R"(","metadata":{"namespace":")" + ns + R"(","name":")" + name +
+           '"' + more + "}\n";
+}
+
 std::string config_map(const FleetPod& pod, const std::string& letter, const std::string& data) {
-    return "apiVersion: v1\nkind: ConfigMap\nmetadata: {namespace: " + pod.key.ns + ", name: " + letter +
-           std::to_string(pod.number) + "}\ndata: {" + data + "}\n";
+    return manifest("ConfigMap", pod.key.ns, letter + std::to_string(pod.number), R"(},"data":{)" + data + '}');
+}
+
+std::string token_source(const std::string& path, const std::string& audience, std::int64_t ttl_seconds) {
+    return R"({"serviceAccountToken":{"path":")" + path + R"(","audience":")" + audience + R"(","expirationSeconds":)" +
+           std::to_string(ttl_seconds) + "}}";
 }
 
 }  // namespace
@@ -39,23 +49,20 @@ FleetPod* Fleet::find(const kube::ObjectKey& key) {
 }
 
 std::string Fleet::text_of(const FleetPod& pod) {
-    const std::string ttl = std::to_string(pod.ttl_seconds);
     const std::string number = std::to_string(pod.number);
-    std::string text =
-        "apiVersion: v1\nkind: Pod\nmetadata: {namespace: " + pod.key.ns + ", name: " + pod.key.name +
-        "}\nspec:\n  automountServiceAccountToken: false\n  serviceAccountName: " + pod.account +
-        "\n  containers:\n  - {name: c, volumeMounts: [{name: v, mountPath: /v}" +
-        (pod.second_volume ? ", {name: w, mountPath: /w}" : "") +
-        "]}\n  volumes:\n  - name: v\n    projected:\n      sources:\n      - serviceAccountToken: {path: token, "
-        "audience: v, expirationSeconds: " +
-        ttl + "}\n      - configMap: {name: c" + number + "}\n      - configMap: {name: o" + number +
-        ", optional: true}\n";
-    if (pod.second_volume)
-        text +=
-            "  - name: w\n    projected:\n      sources:\n      - serviceAccountToken: {path: token, audience: w}\n"
-            "      - serviceAccountToken: {path: shared, audience: v, expirationSeconds: " +
-            ttl + "}\n";
-    return text;
+    std::string mounts = R"({"name":"v","mountPath":"/v"})";
+    std::string volumes = R"({"name":"v","projected":{"sources":[)" + token_source("token", "v", pod.ttl_seconds) +
+                          R"(,{"configMap":{"name":"c)" + number + R"("}},{"configMap":{"name":"o)" + number +
+                          R"(","optional":true}}]}})";
+    if (pod.second_volume) {
+        mounts += R"(,{"name":"w","mountPath":"/w"})";
+        volumes += R"(,{"name":"w","projected":{"sources":[)" + token_source("token", "w", 3600) + ',' +
+                   token_source("shared", "v", pod.ttl_seconds) + "]}}";
+    }
+    return manifest("Pod", pod.key.ns, pod.key.name,
+                    R"(},"spec":{"automountServiceAccountToken":false,"serviceAccountName":")" + pod.account +
+                        R"(","containers":[{"name":"c","volumeMounts":[)" + mounts + R"(]}],"volumes":[)" + volumes +
+                        "]}");
 }
 
 void Fleet::write(const std::string& file, const std::string& text) {
@@ -83,17 +90,16 @@ void Fleet::write_pod(FleetPod& pod) {
 
 void Fleet::write_config(const FleetPod& pod) {
     const std::string version = std::to_string(pod.config);
-    write("config-" + pod.key.name, config_map(pod, "c", "a: v" + version + ", b: v" + version));
+    write("config-" + pod.key.name, config_map(pod, "c", R"("a":"v)" + version + R"(","b":"v)" + version + '"'));
 }
 
 void Fleet::write_optional(const FleetPod& pod) {
-    write("optional-" + pod.key.name, config_map(pod, "o", "o: v" + std::to_string(pod.optional_version)));
+    write("optional-" + pod.key.name, config_map(pod, "o", R"("o":"v)" + std::to_string(pod.optional_version) + '"'));
 }
 
 void Fleet::write_account(const FleetPod& pod, const std::string& uid) {
     write("account-" + pod.key.ns + "-" + pod.account,
-          "apiVersion: v1\nkind: ServiceAccount\nmetadata: {namespace: " + pod.key.ns + ", name: " + pod.account +
-              (uid.empty() ? "" : ", uid: " + uid) + "}\n");
+          manifest("ServiceAccount", pod.key.ns, pod.account, (uid.empty() ? "" : R"(,"uid":")" + uid + '"') + '}'));
 }
 
 void Fleet::edit_config() {

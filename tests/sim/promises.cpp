@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "kube/jwt.h"
-
 namespace tokenlet::sim {
 namespace {
 
@@ -118,7 +116,9 @@ void Promises::see(const AnswerSeen& seen) {
     asked_.erase(asked);
     if (seen.answer)
         issuer_clock_known_ = true;
-    if (!seen.answer || seen.twisted) {
+    // One that a step of the clock overtook is as bad as none.
+    const bool expired = seen.answer && !measured_ && seen.answer->expiration_timestamp <= issuer_now();
+    if (!seen.answer || seen.twisted || expired) {
         Duration wait = kLongestRetry;
         if (!seen.answer && seen.answer.error().retry_after) {
             Duration at_most = *seen.answer.error().retry_after;
@@ -132,14 +132,13 @@ void Promises::see(const AnswerSeen& seen) {
     quiet_[key] = now();
     const Duration ttl = std::chrono::seconds(seen.answer->expiration_seconds);
     const std::string text(seen.answer->token.view());
-    const Result<kube::Jwt> jwt = kube::read_jwt(text);
     Given given{text,
                 now(),
                 world_.now().wall,
                 ttl,
                 seen.answer->expiration_timestamp - ttl,
                 seen.answer->expiration_timestamp,
-                jwt ? jwt->kid : "",
+                seen.key_id,
                 seen.answer->service_account_uid};
     // One of a key or account that went while it was under way is refused, and asked for again at a retry's pace.
     const FleetPod* pod = pod_of(seen.request.bound_object_ref->uid);
@@ -152,11 +151,12 @@ void Promises::see(const AnswerSeen& seen) {
 // Two volumes that a reboot left with different tokens of one key: which is younger, only their wall clocks say.
 bool Promises::adopted_another(const std::string& key, const std::string& text) {
     const auto held = held_.find(key);
-    if (held == held_.end() || !held->second.rebooted)
+    if (held == held_.end())
         return false;
     for (const auto& [path, files] : on_disk_) {
         for (const auto& [file, token] : files) {
-            if (!token.recorded || token.key != key || token.given.text != text || !token.given.rebooted)
+            if (!token.recorded || token.key != key || token.given.text != text ||
+                !(token.given.rebooted || held->second.rebooted))
                 continue;
             held->second = token.given;
             return true;
@@ -214,7 +214,8 @@ void Promises::see_publish(const agent::PublishVolume& publish, End end) {
             check_token(*pod, publish.path, token.path, before->second);  // was it replaced in time?
         const bool same =
             before != disk.end() && before->second.recorded && before->second.given.text == held->second.text;
-        fresh[token.path] = {token.key, held->second, same || end == End::Done};
+        const bool done = end == End::Done;
+        fresh[token.path] = {token.key, held->second, same || done, done ? boot_ : same ? before->second.boot : 0};
     }
     disk = std::move(fresh);
     if (pod != nullptr && publish.path.volume == "v")
@@ -274,7 +275,6 @@ void Promises::see_account_replaced(const kube::ObjectKey& account) {
     fleet_.see_account_replaced(account);
 }
 
-// What was given and did not reach the disk with its record is lost; the rest has to be adopted.
 void Promises::agent_died() {
     asked_.clear();
     quiet_.clear();
@@ -285,15 +285,6 @@ void Promises::agent_died() {
     std::erase_if(gone_, [&](const std::string& uid) {
         return world_.identities.contains(uid) && !world_.issuer.deleted.contains(uid);
     });
-    for (const auto& [path, files] : on_disk_) {
-        for (const auto& [file, token] : files) {
-            if (!token.recorded)
-                continue;
-            const auto [held, first] = held_.emplace(token.key, token.given);
-            if (!first && held->second.at < token.given.at)
-                held->second = token.given;
-        }
-    }
     fleet_.agent_died();
 }
 
@@ -301,13 +292,22 @@ void Promises::agent_starts(bool rebooted) {
     awake_since_ = listings_work_at_ = now();
     if (measured_)
         issuer_clock_known_ = issuer_clock_known_ && !rebooted;
-    if (!rebooted)
-        return;
-    for (auto& [key, given] : held_)
-        given.other_boot = given.rebooted = true;
+    boot_ += rebooted ? 1 : 0;
+    find_tokens();
+}
+
+// What was given and did not reach the disk with its record is lost; the rest has to be adopted.
+void Promises::find_tokens() {
     for (auto& [path, files] : on_disk_) {
-        for (auto& [file, token] : files)
-            token.given.other_boot = token.given.rebooted = true;
+        for (auto& [file, token] : files) {
+            if (!token.recorded)
+                continue;
+            if (token.boot != boot_)
+                token.given.other_boot = token.given.rebooted = true;
+            const auto [held, first] = held_.emplace(token.key, token.given);
+            if (!first && held->second.at < token.given.at)
+                held->second = token.given;
+        }
     }
 }
 
@@ -320,8 +320,13 @@ void Promises::adopt(Given& given, const FleetPod& pod) {
     given.at = *pod.shown.since - (age < Duration::zero() ? given.ttl : age);
 }
 
-void Promises::machine_slept() {
+// What was under way through it is given up.
+void Promises::machine_slept(Duration time) {
     awake_since_ = now();
+    for (const auto& [key, request] : asked_) {
+        if (now() - request.since < time + kGivenUp)
+            quiet_[key] = now() + kLongestRetry;
+    }
 }
 
 void Promises::clock_stepped() {

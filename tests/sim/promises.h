@@ -36,7 +36,7 @@ public:
     // What befalls it.
     void agent_died();
     void agent_starts(bool rebooted);
-    void machine_slept();
+    void machine_slept(Duration time);
     void clock_stepped();
     void key_changed();
     void listings_work();
@@ -66,6 +66,7 @@ private:
         std::string key;
         Given given;
         bool recorded = false;
+        int boot = 0;  // of the record
     };
     struct InFlight {
         BootTime since;
@@ -78,6 +79,7 @@ private:
     [[nodiscard]] WallTime issuer_now() const { return world_.now().wall + world_.issuer.clock_offset; }
     [[nodiscard]] FleetPod* pod_of(const std::string& uid);
     void see_request(const kube::TokenRequest& request);
+    void find_tokens();
     [[nodiscard]] bool adopted_another(const std::string& key, const std::string& text);
     void see_payload(const agent::PublishVolume& publish);
     void see_sweep(const agent::SweepVolume& sweep);
@@ -101,6 +103,7 @@ private:
     std::uint64_t checks_ = 0;
     BootTime start_;
 
+    int boot_ = 0;
     BootTime awake_since_;
     BootTime stepped_at_;
     BootTime key_changed_at_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/sim/simulation.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 
@@ -344,6 +345,7 @@ void Simulation::trouble_listing() {
 }
 
 void Simulation::step_clock(Duration step) {
+    step = std::max(step, -world_.now().wall.time_since_epoch());  // no machine is before 1970
     deed("wall clock stepped by " + go_duration(step));
     world_.step_wall(step);
     if (measured())
@@ -357,7 +359,7 @@ void Simulation::suspend() {
     const Duration time = chance_.between(1s, 10h);
     deed("suspended for " + go_duration(time));
     world_.suspend(time);
-    promises_.machine_slept();
+    promises_.machine_slept(time);
 }
 
 void Simulation::change_key() {

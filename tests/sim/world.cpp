@@ -261,25 +261,22 @@ void World::answer(const agent::RequestToken& request) {
         after(issuer.latency * (i + 1), [this, request, asked = boot_, first = i == 0] {
             if (issuer.moody)
                 issuer.moody(issuer);
-            const bool twisted = issuer.twist != nullptr;
-            auto answer = std::make_shared<agent::TokenAnswer>(issue(request.request));
+            auto signed_now =
+                std::make_shared<Signed>(issue(request.request), asked, first, issuer.twist != nullptr, issuer.key_id);
             if (issuer.delivery == Duration::zero())
-                deliver(request, asked, std::move(answer), first, twisted);
+                deliver(request, *signed_now);
             else
-                after(issuer.delivery, [this, request, asked, answer, first, twisted] {
-                    deliver(request, asked, answer, first, twisted);
-                });
+                after(issuer.delivery, [this, request, signed_now] { deliver(request, *signed_now); });
         });
     }
 }
 
-void World::deliver(const agent::RequestToken& request, BootTime asked, std::shared_ptr<agent::TokenAnswer> answer,
-                    bool first, bool twisted) {
-    if (first)
+void World::deliver(const agent::RequestToken& request, Signed& answer) {
+    if (answer.first)
         --requests_under_way_;
     if (on_answer)
-        on_answer({request.request, *answer, boot_ - asked, first, twisted});
-    core_->on_token(now(), request.id, std::move(*answer));
+        on_answer({request.request, answer.answer, boot_ - answer.asked, answer.first, answer.twisted, answer.key_id});
+    core_->on_token(now(), request.id, std::move(answer.answer));
 }
 
 agent::TokenAnswer World::issue(kube::TokenRequest request) {

@@ -67,8 +67,9 @@ struct AnswerSeen {
     const kube::TokenRequest& request;
     const agent::TokenAnswer& answer;
     Duration took;
-    bool first;    // not the same request's second answer
-    bool twisted;  // made for something else than was asked for
+    bool first;                 // not the same request's second answer
+    bool twisted;               // made for something else than was asked for
+    const std::string& key_id;  // that signed it
 };
 
 class World {
@@ -157,8 +158,15 @@ private:
     void answer(const agent::RemoveVolume& remove);
     void answer(agent::Report& report) { reports.push_back(std::move(report)); }
     [[nodiscard]] Result<kube::Listing> list();
-    void deliver(const agent::RequestToken& request, BootTime asked, std::shared_ptr<agent::TokenAnswer> answer,
-                 bool first, bool twisted);
+    // On its way from the issuer.
+    struct Signed {
+        agent::TokenAnswer answer;
+        BootTime asked;
+        bool first;
+        bool twisted;
+        std::string key_id;
+    };
+    void deliver(const agent::RequestToken& request, Signed& answer);
     [[nodiscard]] agent::TokenAnswer issue(kube::TokenRequest request);
     [[nodiscard]] std::vector<agent::FoundVolume> find_volumes() const;
 
