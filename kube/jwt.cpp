@@ -41,7 +41,19 @@ struct Part {
     std::string pretty;
 };
 
-Result<Part> read_part(std::string_view encoded, std::string_view name) {
+// parse_json() has bounded the depth. ASCII only: what a hostile token says must not steer the reader's terminal.
+std::string pretty(std::string_view text) {
+    constexpr int kIndent = 2;
+    const auto json = nlohmann::ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
+    const auto replace = nlohmann::ordered_json::error_handler_t::replace;
+    std::string shown = json.dump(kIndent, ' ', /*ensure_ascii=*/true, replace);
+    constexpr std::string_view kDelete = "\\u007f";  // the one control character that JSON leaves as it is
+    for (std::size_t at = shown.find('\x7f'); at != std::string::npos; at = shown.find('\x7f', at))
+        shown.replace(at, 1, kDelete);
+    return shown;
+}
+
+Result<Part> read_part(std::string_view encoded, std::string_view name, JwtText wanted) {
     const auto text = decode_base64url(encoded);
     if (!text)
         return fail(Errc::Invalid, std::string(name) + ": not base64url");
@@ -50,15 +62,7 @@ Result<Part> read_part(std::string_view encoded, std::string_view name) {
         return std::unexpected(std::move(root.error()).with(name));
     if (root->kind != Node::Kind::Mapping)
         return fail(Errc::Invalid, std::string(name) + ": not a JSON object");
-    // parse_json() has bounded the depth. ASCII only: what a hostile token says must not steer the reader's terminal.
-    constexpr int kIndent = 2;
-    const auto json = nlohmann::ordered_json::parse(*text, nullptr, /*allow_exceptions=*/false);
-    const auto replace = nlohmann::ordered_json::error_handler_t::replace;
-    std::string pretty = json.dump(kIndent, ' ', /*ensure_ascii=*/true, replace);
-    constexpr std::string_view kDelete = "\\u007f";  // the one control character that JSON leaves as it is
-    for (std::size_t at = pretty.find('\x7f'); at != std::string::npos; at = pretty.find('\x7f', at))
-        pretty.replace(at, 1, kDelete);
-    return Part{*std::move(root), std::move(pretty)};
+    return Part{*std::move(root), wanted == JwtText::Made ? pretty(*text) : ""};
 }
 
 // A claim that is absent reads as nothing; one of the wrong type makes the token invalid.
@@ -157,12 +161,12 @@ const std::optional<Jwt::Ref>* bound_ref(const Jwt& jwt, std::string_view kind) 
 
 }  // namespace
 
-Result<Jwt> read_jwt(std::string_view token) {
+Result<Jwt> read_jwt(std::string_view token, JwtText text) {
     if (token.size() > kMaxTokenBytes)
         return fail(Errc::Invalid, "not a JWT: more than " + std::to_string(kMaxTokenBytes) + " bytes");
     const auto parts = TRY(split(token));
-    Part header = TRY(read_part(parts[0], "header"));
-    Part body = TRY(read_part(parts[1], "claims"));
+    Part header = TRY(read_part(parts[0], "header", text));
+    Part body = TRY(read_part(parts[1], "claims", text));
     if (!decode_base64url(parts[2]))
         return fail(Errc::Invalid, "signature: not base64url");
 

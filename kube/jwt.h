@@ -50,12 +50,15 @@ struct Jwt {
     std::optional<Ref> node;
     std::optional<WallTime> warn_after;
 
-    // Header and claims, indented by two spaces, members in the token's order.
+    // Header and claims, indented by two spaces, members in the token's order; with JwtText::Made.
     std::string header_json;
     std::string claims_json;
 };
 
-[[nodiscard]] Result<Jwt> read_jwt(std::string_view token);
+// Left out where nobody will look at it: making it is half of the reading.
+enum class JwtText { Made, LeftOut };
+
+[[nodiscard]] Result<Jwt> read_jwt(std::string_view token, JwtText text = JwtText::Made);
 
 // Subject and bound object are those of the request, its audiences are among the token's, and exp lies after now, which
 // is the issuer's time as far as it is known.

@@ -53,6 +53,13 @@ TEST(ReadJwt, TellsWhatATokenClaims) {
     EXPECT_TRUE(jwt->claims_json.starts_with("{\n  \"aud\": [\n    \"vault\"\n  ],\n  \"exp\": 1790003600,"));
 }
 
+TEST(ReadJwt, LeavesOutTheTextWhereNobodyWillLookAtIt) {
+    const auto jwt = read_jwt(token_of(kHeader, kClaims), JwtText::LeftOut);
+    ASSERT_TRUE(jwt) << jwt.error().what;
+    EXPECT_EQ(jwt->id, "j-1");
+    EXPECT_EQ(jwt->header_json + jwt->claims_json, "");
+}
+
 TEST(ReadJwt, UnderstandsALegacyToken) {
     const auto jwt = read_jwt(token_of(
         kHeader,
