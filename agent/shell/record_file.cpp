@@ -58,19 +58,22 @@ Result<Secret> read_text(const UniqueFd& dir, const std::string& name) {
     return read_all(file.get(), kMaxRecordBytes, name);
 }
 
+// Member by member: an initializer list of pairs makes and copies an array for each.
 ordered_json to_json(const TokenRecord& token) {
-    return {{"path", token.path},
-            {"key", token.key},
-            {"issuer", token.issuer},
-            {"keyId", token.key_id},
-            {"serviceAccountUid", token.service_account_uid},
-            {"sha256", token.sha256},
-            {"receivedWallNs", ns(token.received_wall.time_since_epoch())},
-            {"receivedBootNs", ns(token.times.received.time_since_epoch())},
-            {"issuedNs", ns(token.times.issued.time_since_epoch())},
-            {"expiresNs", ns(token.times.expires.time_since_epoch())},
-            {"ttlNs", ns(token.times.ttl)},
-            {"jitterNs", ns(token.jitter)}};
+    ordered_json json;
+    json["path"] = token.path;
+    json["key"] = token.key;
+    json["issuer"] = token.issuer;
+    json["keyId"] = token.key_id;
+    json["serviceAccountUid"] = token.service_account_uid;
+    json["sha256"] = token.sha256;
+    json["receivedWallNs"] = ns(token.received_wall.time_since_epoch());
+    json["receivedBootNs"] = ns(token.times.received.time_since_epoch());
+    json["issuedNs"] = ns(token.times.issued.time_since_epoch());
+    json["expiresNs"] = ns(token.times.expires.time_since_epoch());
+    json["ttlNs"] = ns(token.times.ttl);
+    json["jitterNs"] = ns(token.jitter);
+    return json;
 }
 
 // Only what is written as an integer: get<std::int64_t>() would convert 1e300, true and 4294967297 as C++ does.
@@ -110,9 +113,14 @@ Result<> check(const TokenRecord& token) {
 }  // namespace
 
 std::string text_of(const VolumeRecord& record) {
-    ordered_json json = {
-        {"version", kVersion},     {"podUid", record.pod_uid}, {"namespace", record.ns},         {"pod", record.pod},
-        {"volume", record.volume}, {"bootId", record.boot_id}, {"tokens", ordered_json::array()}};
+    ordered_json json;
+    json["version"] = kVersion;
+    json["podUid"] = record.pod_uid;
+    json["namespace"] = record.ns;
+    json["pod"] = record.pod;
+    json["volume"] = record.volume;
+    json["bootId"] = record.boot_id;
+    json["tokens"] = ordered_json::array();
     for (const TokenRecord& token : record.tokens)
         json["tokens"].push_back(to_json(token));
     return json.dump(-1, ' ', /*ensure_ascii=*/false, ordered_json::error_handler_t::replace) + "\n";

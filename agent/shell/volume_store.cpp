@@ -48,8 +48,9 @@ Result<VolumeStore> VolumeStore::open(const Volumes& settings, std::function<std
     store.random_ = std::move(random);
     store.root_ = TRY(make_safe_directory(settings.root, {.above = 0711, .last = 0711}), "volumes.root");
     store.by_name_ = TRY(make_safe_directory(settings.by_name, {.above = 0711, .last = 0755}), "volumes.byName");
-    store.root_path_ = TRY(real_path(settings.root), "volumes.root");
-    store.by_name_path_ = TRY(real_path(settings.by_name), "volumes.byName");
+    const std::filesystem::path root = TRY(real_path(settings.root), "volumes.root");
+    const std::string by_name = TRY(real_path(settings.by_name), "volumes.byName");
+    store.names_to_root_ = root.lexically_relative(by_name + "/namespace/pod").string();
     // Said now, once, and not later for each volume.
     for (const auto& [dir, path] :
          {std::pair(&store.root_, &settings.root), std::pair(&store.by_name_, &settings.by_name)})
@@ -122,14 +123,13 @@ Result<> VolumeStore::publish_record(const PublishVolume& command, Known& known)
 Result<> VolumeStore::publish_names(const VolumePath& path, const std::vector<VolumeName>& names) {
     for (const VolumeName& name : names) {
         const UniqueFd dir = TRY(fsatomic::make_dirs_beneath(by_name_, name.ns + "/" + name.pod, kNameModes));
-        (void)TRY(fsatomic::ensure_link(dir, name.name, link_target(path, name)), name.name);
+        (void)TRY(fsatomic::ensure_link(dir, name.name, link_target(path)), name.name);
     }
     return {};
 }
 
-std::string VolumeStore::link_target(const VolumePath& path, const VolumeName& name) const {
-    const std::filesystem::path volume = root_path_ + "/" + path.str();
-    return volume.lexically_relative(by_name_path_ + "/" + name.ns + "/" + name.pod).string();
+std::string VolumeStore::link_target(const VolumePath& path) const {
+    return names_to_root_ + "/" + path.str();
 }
 
 Result<> VolumeStore::sweep(const SweepVolume& command) {
@@ -184,7 +184,7 @@ Result<> VolumeStore::remove_names(const VolumePath& path, const std::vector<Vol
         if (!dir)
             return std::unexpected(std::move(dir.error()));
         const auto target = fsatomic::read_link(*dir, name.name);
-        if (target && *target == link_target(path, name))
+        if (target && *target == link_target(path))
             TRY(fsatomic::remove_link(*dir, name.name), name.name);
         TRY(fsatomic::remove_empty_dirs_beneath(by_name_, parent));
     }

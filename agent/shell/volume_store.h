@@ -55,12 +55,11 @@ private:
     Result<> publish_record(const PublishVolume& command, Known& known);
     Result<> publish_names(const VolumePath& path, const std::vector<VolumeName>& names);
     Result<> remove_names(const VolumePath& path, const std::vector<VolumeName>& names);
-    [[nodiscard]] std::string link_target(const VolumePath& path, const VolumeName& name) const;
+    [[nodiscard]] std::string link_target(const VolumePath& path) const;
 
     UniqueFd root_;
     UniqueFd by_name_;
-    std::string root_path_;  // as the kernel has them: relative links are reckoned from these
-    std::string by_name_path_;
+    std::string names_to_root_;  // the way from a Pod's names to root, where the kernel has both
     fsatomic::Durability durability_ = fsatomic::Durability::Disk;
     std::function<std::uint64_t()> random_;
     std::map<VolumePath, Known> known_;
