@@ -246,15 +246,13 @@ TEST(AgentConfiguration, WhatIsWrongIsNamedWithFileLineAndField) {
          "line 7: issuer: must be an https URL"},
         {"an authority beside the one that is embedded",
          "---\napiVersion: tokenlet.dev/v1alpha1\nkind: AuthorityConfiguration\n",
-         "line 5: an AuthorityConfiguration has no effect beside issuer.embedded; its fields (issuer, dataDir, keys, "
-         "...) "
-         "belong below issuer.embedded"},
+         "line 5: an AuthorityConfiguration has no effect beside issuer.embedded; its fields (issuer, "
+         "dataDir, keys, ...) belong below issuer.embedded"},
         {"a manifest", "---\napiVersion: v1\nkind: Pod\nspec: {}\n",
          "line 6: kind: this is no configuration of tokenlet but a manifest; it goes into a file of its own"},
-        {"a misspelt second document",
-         "---\napiVersion: tokenlet.dev/v1alpha1\nXX
-         "line 6: kind: \"AuthorityConfigurations\" is not one of AgentConfiguration or AuthorityConfiguration, did "
-         "you mean"},
+        {"a misspelt second document", "---\napiVersion: tokenlet.dev/v1alpha1\nkind: AuthorityConfigurations\n",
+         "line 6: kind: \"AuthorityConfigurations\" is not one of AgentConfiguration or "
+         "AuthorityConfiguration, did you mean 'AuthorityConfiguration'?"},
         {"a key twice", "log: {}\nlog: {}\n", "line 5: "},
     };
     for (const Case& c : cases) {
@@ -310,9 +308,8 @@ TEST(AgentConfiguration, TheHeadIsChecked) {
         {"apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {}\n",
          "agent.yaml: line 2: kind: this is no configuration of tokenlet but a manifest"},
         {"kind: agnetConfiguration\nissuer: {embedded: {}}\n",
-         "line 1: kind: \"agnetConfiguration\" is not one of AgentConfiguration or AuthorityConfiguration, did you "
-         "mean "
-         "'AgentConfiguration'?"},
+         "line 1: kind: \"agnetConfiguration\" is not one of AgentConfiguration or AuthorityConfiguration, did "
+         "you mean 'AgentConfiguration'?"},
         {"- a\n", "line 1: expected a mapping"},
         {"a: [\n", "line "},
     };
