@@ -9,6 +9,7 @@
 namespace tokenlet::agent {
 
 void Core::State::load_identities(std::vector<PodIdentity> identities) {
+    no_identities_ = identities.empty();
     for (PodIdentity& known : identities) {
         PodState& pod = make_pod(known.pod, known.uid);
         pod.drawn = true;

@@ -229,6 +229,7 @@ private:
     void ask_for_tokens(Now now);
     void take_token(Now now, TokenUse& use, kube::IssuedToken issued);
     void token_failed(Now now, TokenUse& use, TokenFailure failure);
+    [[nodiscard]] std::string_view keep(std::string_view name);
     void demand(TokenUse& use);
     [[nodiscard]] bool is_foreign(const PodState& pod, const rotation::HeldToken& held) const;
     void demand_if_foreign(TokenUse& use);
@@ -277,6 +278,7 @@ private:
     std::map<kube::ObjectKey, PodState*> pods_by_key_;  // the one that the manifest of this name means
     PodsByAccount pods_by_account_;
     std::set<std::uint64_t> dirty_pods_;
+    bool no_identities_ = true;                       // were loaded
     std::set<kube::ObjectKey> pods_waiting_for_uid_;  // their uid still stands in a volume that is being removed
 
     std::map<kube::Identity, BootTime> absent_objects_;  // other than Pods
@@ -308,7 +310,8 @@ private:
     std::map<std::uint64_t, TokenUse> uses_;
     std::set<std::uint64_t> waking_tokens_;
     std::set<Turn> asking_;
-    std::optional<std::set<std::string>> key_ids_;
+    std::optional<std::set<std::string, std::less<>>> key_ids_;
+    std::set<std::string, std::less<>> names_;  // issuers, keys and account uids of tokens, each once; grows slowly
     std::string root_ca_pem_;
     mutable std::map<std::string, kube::ConfigMap> root_cas_;  // kube-root-ca.crt by namespace, made when asked for
     std::uint64_t requests_ = 0;

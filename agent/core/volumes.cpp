@@ -50,9 +50,11 @@ void Core::State::adopt(Now now, std::vector<FoundVolume> found) {
         const auto known = pods_by_uid_.find(volume.path.pod_uid);
         PodState& pod = known != pods_by_uid_.end() ? *known->second : make_pod({}, volume.path.pod_uid);
         if (pod.key == kube::ObjectKey{} && volume.record) {
-            // Also when stateDir was lost: a Pod of this name keeps its uid, and its readers their files.
             pod.key = {volume.record->ns, volume.record->pod};
-            pods_by_key_.try_emplace(pod.key, &pod);
+            // When stateDir was lost a Pod of this name keeps its uid, and its readers their files. Else the uid is missing
+            // there because the Pod has left, and its volume is what a crash kept from going.
+            if (no_identities_)
+                pods_by_key_.try_emplace(pod.key, &pod);
         }
         VolumeState& state = make_volume(pod, plugin, volume.path.volume);
         retain(now, state, volume.older);
@@ -409,9 +411,9 @@ VolumeRecord Core::State::make_record(const VolumeState& volume) const {
         const rotation::HeldToken& held = *use.token->held;
         record.tokens.push_back({.path = sources[i]->path,
                                  .key = std::string(use.token->key),
-                                 .issuer = held.issuer,
-                                 .key_id = held.key_id,
-                                 .service_account_uid = held.service_account_uid,
+                                 .issuer = std::string(held.issuer),
+                                 .key_id = std::string(held.key_id),
+                                 .service_account_uid = std::string(held.service_account_uid),
                                  .sha256 = {},
                                  .received_wall = held.received_wall,
                                  .jitter = held.jitter,

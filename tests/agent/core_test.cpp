@@ -807,6 +807,25 @@ TEST_F(CoreTest, APodWhoseLeavingDiedHalfwayDoesNotComeBackFromTheDead) {
     EXPECT_FALSE(world.issuer.deleted.contains(uid())) << "the issuer would have refused its tokens";
 }
 
+TEST_F(CoreTest, AVolumeThatACrashKeptFromGoingGivesNoPodItsDeadUid) {
+    start_with_one_pod();
+    world.write("db.yaml", volume_yaml("shop", "db", kToken));
+    world.pass(1s);
+    const std::string was = uid();
+    world.removal_ends = [](const VolumePath&) { return sim::End::Fails; };
+    world.unlink("web.yaml");
+    world.pass(1min);
+    ASSERT_TRUE(world.issuer.deleted.contains(was));
+    world.crash();
+    world.removal_ends = nullptr;
+    world.write("web.yaml", volume_yaml("shop", "web", kToken));
+    world.start();
+    world.pass(1min);
+    EXPECT_NE(uid(), was);
+    EXPECT_TRUE(token());
+    EXPECT_EQ(world.disk.size(), 2u);
+}
+
 TEST_F(CoreTest, OfTwoVolumesWithOneTokenTheYoungerIsAdopted) {
     const std::string two =
         "apiVersion: v1\nkind: Pod\nmetadata: {namespace: shop, name: web}\nspec:\n  automountServiceAccountToken: "
@@ -897,6 +916,17 @@ TEST_F(CoreTest, ATokenThatNeedsNoRequestAnyMoreWhenItsTurnComesIsStillRotatedIn
     ASSERT_EQ(crowded.issuer.requests.size(), 5u) << "then the others wait for their time again";
     crowded.pass(3min);
     EXPECT_EQ(crowded.issuer.requests.size(), 8u);
+}
+
+TEST_F(CoreTest, AChangeWhileAVolumeIsPublishedIsNotLost) {
+    world.write("cm.yaml", config_map("shop", "web", "{color: blue}"));
+    world.write("web.yaml", volume_yaml("shop", "web", kToken + "      - configMap: {name: web}\n"));
+    world.publish_latency = 2s;  // a slow disk
+    world.start();
+    world.pass(1s);
+    world.write("cm.yaml", config_map("shop", "web", "{color: red}"));
+    world.pass(5s);
+    EXPECT_EQ(world.read("shop", "web", "v", "color"), "red");
 }
 
 TEST_F(CoreTest, AQuietAgentHasNothingToDoUntilTheNextDeadline) {

@@ -12,9 +12,10 @@ namespace {
 
 void usage() {
     std::puts(
-        "tokenlet_sim [--seed N] [--seeds COUNT] [--days D] [--pods P] [--calm] [--trace]\n"
+        "tokenlet_sim [--seed N] [--seeds COUNT] [--days D] [--pods P] [--calm] [--first] [--trace]\n"
         "  runs COUNT seeds from N on (default: one, 1) of D days (30) with P Pods (100)\n"
         "  --trace shows every event: how to replay what a failing run has printed\n"
+        "  --first ends with the first that fails\n"
         "  --calm  nothing goes wrong: for measuring");
 }
 
@@ -23,6 +24,7 @@ void usage() {
 int main(int argc, char** argv) {
     tokenlet::sim::Options options;
     std::uint64_t seeds = 1;
+    bool until_first = false;
     for (int i = 1; i < argc; ++i) {
         const std::string name = argv[i];
         const auto value = [&]() -> std::uint64_t { return ++i < argc ? std::strtoull(argv[i], nullptr, 10) : 0; };
@@ -36,13 +38,15 @@ int main(int argc, char** argv) {
             options.pods = static_cast<int>(value());
         else if (name == "--calm")
             options.calm = true;
+        else if (name == "--first")
+            until_first = true;
         else if (name == "--trace")
             options.trace = true;
         else
             return usage(), name == "--help" ? 0 : 2;
     }
     int broken = 0;
-    for (std::uint64_t i = 0; i < seeds; ++i, ++options.seed) {
+    for (std::uint64_t i = 0; i < seeds && !(until_first && broken > 0); ++i, ++options.seed) {
         const auto start = std::chrono::steady_clock::now();
         const tokenlet::sim::Outcome outcome = tokenlet::sim::run(options);
         const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
