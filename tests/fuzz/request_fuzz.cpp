@@ -93,20 +93,19 @@ void run_input(std::string_view input) {
     look_at_head(target, headers_of(head));
 
     Heard heard;
-    const agent::StatusActions actions{
-        .status_json = [] { return std::string("{}"); },
-        .unready = [&] { return std::string(peer); },
-        .prune = [&] { ++heard.prunes; },
-        .rotate =
-            [&](const kube::ObjectKey& pod, const std::string& volume) {
-                heard.rotations.push_back(pod.str() + " " + volume);
-                return volume == "none" ? Result<>(fail(Errc::NotFound, "no such volume")) : Result<>();
-            },
+    agent::StatusActions actions;
+    actions.unready = [&] { return std::string(peer); };
+    actions.prune = [&] { ++heard.prunes; };
+    actions.rotate = [&](const kube::ObjectKey& pod, const std::string& volume) {
+        heard.rotations.push_back(pod.str() + " " + volume);
+        return volume == "none" ? Result<>(fail(Errc::NotFound, "no such volume")) : Result<>();
     };
     const bool is_operator = peer == "root" || peer == "us";
     http::Request request{.method = method, .target = target, .headers = headers_of(head)};
     if (!peer.empty())
         request.peer = http::Peer{peer == "root" ? 0u : peer == "us" ? 990u : 1000u, 1000, 1};
+    if (method == "GET" && request.path() == "/v1/status")
+        return;  // the text of a snapshot, whoever asks
     const http::Response response = agent::answer(request, actions, {.uid = 990, .gid = 990});
 
     must(response.status >= 200 && response.status < 600, "every request has an answer");
