@@ -8,26 +8,22 @@ Scenarios, in the order in which such an agent lives
   restart       every token valid: requests, writes, and the time until ready, against the YAML parse
   rotation      every token due within one minute: how late each swap comes
 """
-import ctypes
 import json
 import os
 import pathlib
 import re
-import select
 import shutil
-import struct
-import sys
 import tempfile
 import time
 
 from figures import compare, percentile, row, spread
+from inotify import Arrivals
 from measured_agent import MEMORY, MeasuredAgent, program, run
 
 PODS = int(os.environ.get("PODS", "10000"))
 RUNS = int(os.environ.get("RUNS", "3"))
 JITTER_SECONDS = 60  # what spreads the rotations
 SOONEST_SECONDS = 10
-IN_MOVED_TO = 0x80
 
 
 def parts(manifests: pathlib.Path) -> dict[str, float]:
@@ -101,31 +97,6 @@ def restart(agent: MeasuredAgent) -> None:
     row("the same, by the clock", spread(elapsed, "ms"))
 
 
-class Swaps:
-    """Tells when `..data` was swapped in a volume."""
-
-    def __init__(self, volumes: list[pathlib.Path]):
-        libc = ctypes.CDLL(None, use_errno=True)
-        self.fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        self.volumes = {}
-        for volume in volumes:
-            watch = libc.inotify_add_watch(self.fd, str(volume).encode(), IN_MOVED_TO)
-            if watch < 0:
-                sys.exit(f"inotify: {os.strerror(ctypes.get_errno())}; fs.inotify.max_user_watches must exceed {len(volumes)}")
-            self.volumes[watch] = volume
-
-    def next(self, patience: float) -> list[pathlib.Path]:
-        if not select.select([self.fd], [], [], patience)[0]:
-            return []
-        data, swapped, at = os.read(self.fd, 1 << 16), [], 0
-        while at < len(data):
-            watch, _, _, length = struct.unpack_from("iIII", data, at)
-            if data[at + 16:at + 16 + length].rstrip(b"\0") == b"..data":
-                swapped.append(self.volumes[watch])
-            at += 16 + length
-        return swapped
-
-
 def boot_seconds() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
@@ -147,13 +118,13 @@ def rotation(agent: MeasuredAgent) -> None:
     max_age = int(start - min(received)) + JITTER_SECONDS
     agent.configure(max_age=f"{max_age}s", jitter=f"{JITTER_SECONDS}s")
     due = {volume: token["receivedBootNs"] / 1e9 + max_age - token["jitterNs"] / 1e9 for volume, token in tokens.items()}
-    swaps = Swaps(list(due))
+    swaps = Arrivals(due)
     agent.start_until_ready()
     ready = boot_seconds()
     early = [volume for volume in due if due[volume] <= ready]
     late, end = {}, max(due.values()) + 10
     while len(late) < len(due) and boot_seconds() < end:
-        for volume in swaps.next(1.0):
+        for volume in (directory for directory, name in swaps.next(1.0) if name == "..data"):
             late.setdefault(volume, (boot_seconds() - due[volume]) * 1000)
     for volume in early:
         late.pop(volume, None)

@@ -2,6 +2,7 @@
 // What a token costs the embedded authority, beyond the signature.
 //
 // Scenario  issue() for a Pod that is registered, ES256, against OpenSSL's signature alone.
+#include <spdlog/spdlog.h>
 #include <stdlib.h>
 
 #include <filesystem>
@@ -53,6 +54,7 @@ void run(const std::string& directory) {
 }  // namespace tokenlet::authority
 
 int main() {
+    spdlog::set_level(spdlog::level::off);
     std::string path = "/dev/shm/issue-bench-XXXXXX";
     tokenlet::bench::must(::mkdtemp(path.data()) != nullptr, "mkdtemp");
     tokenlet::authority::run(path);
