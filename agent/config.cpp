@@ -247,8 +247,8 @@ Rotation read_rotation(Fields fields) {
     if (!(rotation.fraction >= 0.01 && rotation.fraction <= 1))
         fields.fail("fraction", "must be at least 0.01 and at most 1, as 0.8 is");
     read_duration(fields, "maxAge", Least::Positive, rotation.max_age);
-    if (rotation.max_age > Duration::zero() && rotation.max_age < std::chrono::seconds(1))
-        fields.fail("maxAge", "must be at least 1s");
+    if (rotation.max_age > Duration::zero() && rotation.max_age < std::chrono::milliseconds(100))
+        fields.fail("maxAge", "must be at least 100ms");
     read_duration(fields, "maxJitter", Least::Zero, rotation.max_jitter);
     return rotation;
 }

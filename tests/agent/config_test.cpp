@@ -201,7 +201,7 @@ TEST(AgentConfiguration, WhatIsWrongIsNamedWithFileLineAndField) {
         {"a fraction beyond the life", "rotation: {fraction: 1.1}\n", "line 4: rotation.fraction: "},
         {"a fraction that is no number", "rotation: {fraction: .nan}\n", "line 4: rotation.fraction: "},
         {"no age", "rotation: {maxAge: 0s}\n", "line 4: rotation.maxAge: must be more than 0s"},
-        {"an age that is over at once", "rotation: {maxAge: 999ms}\n", "line 4: rotation.maxAge: must be at least 1s"},
+        {"an age that is over at once", "rotation: {maxAge: 99ms}\n", "line 4: rotation.maxAge: must be at least 100ms"},
         {"a negative jitter", "rotation: {maxJitter: -1s}\n", "line 4: rotation.maxJitter: must not be negative"},
         {"an age beyond reckoning", "rotation: {maxAge: 2000000h}\n",
          "line 4: rotation.maxAge: must be at most 100 years"},
