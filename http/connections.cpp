@@ -307,6 +307,9 @@ void Connections::on_request(evhttp_request* request) {
         respond(connection, std::move(response));
         return;
     }
+    // Where chunks end, evhttp is more lenient than others. So it is the last request here: none can be hidden in it.
+    if (whole.header("Transfer-Encoding"))
+        set_headers(request, {{"Connection", "close"}});
     by_request_[connection.id] = &connection;
     inbox_.add(std::move(whole));
 }

@@ -16,7 +16,8 @@
 //          What a client does wrong is answered to the client (400, 413, 501, 503) or ends its connection, and
 //          never reaches the caller.
 // Source   RFC 9112. The parser is libevent's evhttp, the best of five that were measured (docs/decisions.md).
-// Differs  from evhttp alone: what http/head_check.h lists is refused, and so is a request that trickles in.
+// Differs  from evhttp alone: what http/head_check.h lists is refused, and so is a request that trickles in. A connection
+//          ends with the first chunked request.
 #pragma once
 
 #include <chrono>

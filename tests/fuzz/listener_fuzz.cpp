@@ -49,40 +49,21 @@ std::string_view trim(std::string_view text) {
     return text;
 }
 
-std::optional<std::size_t> number(std::string_view text, int base) {
+std::optional<std::size_t> number(std::string_view text) {
     std::size_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     return error == std::errc() && end == text.data() + text.size() && !text.empty() ? std::optional(value)
                                                                                      : std::nullopt;
 }
 
-// The bytes of a chunked body, its trailer read too.
-std::optional<std::size_t> take_chunks(std::string_view& bytes) {
-    std::size_t sum = 0;
-    for (;;) {
-        const auto line = take_line(bytes);
-        const auto size = line ? number(trim(line->substr(0, line->find(';'))), 16) : std::nullopt;
-        if (!size)
-            return std::nullopt;
-        if (*size == 0)
-            break;
-        if (bytes.size() < *size || !bytes.substr(*size).starts_with("\r\n"))
-            return std::nullopt;
-        bytes.remove_prefix(*size + 2);
-        sum += *size;
-    }
-    for (;;) {
-        const auto line = take_line(bytes);
-        if (!line)
-            return std::nullopt;
-        if (line->empty())
-            return sum;
-    }
-}
-
-// "GET /livez 0", as RunningListener::echo says it, for each request up to the first doubt.
-std::vector<std::string> model_of(std::string_view bytes) {
-    std::vector<std::string> requests;
+// "GET /livez 0", as RunningListener::echo says it, for each request up to the first doubt. A chunked one is the last, and
+// how long it is, is the parser's affair.
+struct Expected {
+    std::string request;
+    bool is_chunked;
+};
+std::vector<Expected> model_of(std::string_view bytes) {
+    std::vector<Expected> requests;
     for (;;) {
         while (bytes.starts_with("\r\n"))
             bytes.remove_prefix(2);
@@ -93,7 +74,7 @@ std::vector<std::string> model_of(std::string_view bytes) {
         const std::size_t second = first->rfind(' ');
         if (blank == std::string_view::npos || second == blank)
             return requests;
-        std::string request = std::string(first->substr(0, second));
+        const std::string request = std::string(first->substr(0, second)) + " ";
         std::size_t length = 0;
         bool is_chunked = false;
         for (;;) {
@@ -107,21 +88,16 @@ std::vector<std::string> model_of(std::string_view bytes) {
                 continue;
             const std::string name = lower(line->substr(0, colon));
             if (name == "content-length")
-                length = number(trim(line->substr(colon + 1)), 10).value_or(bytes.size() + 1);
+                length = number(trim(line->substr(colon + 1))).value_or(bytes.size() + 1);
             if (name == "transfer-encoding")
                 is_chunked = true;
         }
-        if (is_chunked) {
-            const auto sum = take_chunks(bytes);
-            if (!sum)
-                return requests;
-            length = *sum;
-        } else {
-            if (bytes.size() < length)
-                return requests;
-            bytes.remove_prefix(length);
-        }
-        requests.push_back(request + " " + std::to_string(length));
+        if (is_chunked)
+            requests.push_back({request, true});
+        if (is_chunked || bytes.size() < length)
+            return requests;
+        bytes.remove_prefix(length);
+        requests.push_back({request + std::to_string(length), false});
     }
 }
 
@@ -138,7 +114,7 @@ std::vector<std::string> answers_in(std::string_view bytes) {
             if (line->empty())
                 break;
             if (lower(*line).starts_with("content-length:"))
-                length = number(trim(line->substr(15)), 10).value_or(0);
+                length = number(trim(line->substr(15))).value_or(0);
         }
         length = std::min(length, bytes.size());
         if (is_ok)
@@ -164,9 +140,11 @@ void run_input(std::string_view input) {
     }
     must(answer.ends_with(kEnd), "a connection whose client has nothing more to say comes to an end");
     const std::vector<std::string> heard = answers_in(std::string_view(answer).substr(0, answer.size() - kEnd.size()));
-    const std::vector<std::string> model = model_of(input);
-    must(heard.size() <= model.size() && std::equal(heard.begin(), heard.end(), model.begin()),
-         "no request is heard but those that a strict reader finds");
+    const std::vector<Expected> model = model_of(input);
+    must(heard.size() <= model.size(), "no more requests are heard than a strict reader finds");
+    for (std::size_t i = 0; i < heard.size(); ++i)
+        must(model[i].is_chunked ? heard[i].starts_with(model[i].request) : heard[i] == model[i].request,
+             "no request is heard but those that a strict reader finds");
 }
 
 }  // namespace tokenlet::fuzz

@@ -159,6 +159,17 @@ TEST_F(ListenerTest, AChunkedBodyArrivesWhole) {
     EXPECT_THAT(client.read_until("POST /x 7"), StartsWith("HTTP/1.1 200"));
 }
 
+// evhttp lets a bare line feed end a chunk's line, and 0x3 be a length: another reader may see the end elsewhere.
+TEST_F(ListenerTest, NothingIsReadBehindAChunkedBody) {
+    RunningListener listener(socket_, {}, RunningListener::echo);
+    ASSERT_TRUE(listener.started());
+    RawClient client(socket_);
+    client.send("POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\n" + std::string(kGet));
+    const std::string answers = client.read_all();
+    EXPECT_THAT(answers, HasSubstr("Connection: close"));
+    EXPECT_THAT(answers, EndsWith("POST /x 0<end>"));
+}
+
 TEST_F(ListenerTest, ABodyOfTheFullSizeArrives) {
     RunningListener listener(socket_, {}, RunningListener::echo);
     ASSERT_TRUE(listener.started());
