@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+// A kill, or an error, at every system call of what the agent does with a volume: publish, sweep and remove it, with its
+// record and its names.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <set>
+
+#include "agent/shell/record_file.h"
+#include "agent/shell/token_hash.h"
+#include "agent/shell/volume_store.h"
+#include "tests/fsatomic/child.h"
+#include "tests/fsatomic/scratch.h"
+#include "tests/fsatomic/traced_child.h"
+
+namespace tokenlet::agent {
+namespace {
+
+namespace fs = std::filesystem;
+using fsatomic::Fate;
+using fsatomic::Traced;
+
+const VolumePath kPath{.pod_uid = "uid-1", .plugin_directory = "kubernetes.io~projected", .volume = "api"};
+const std::vector<VolumeName> kNames{{.ns = "shop", .pod = "web", .name = "api"},
+                                     {.ns = "shop", .pod = "web", .name = "alias"}};
+constexpr WallTime kNow{std::chrono::seconds(1'800'000'000)};
+
+enum class Rights { Root, None };
+
+// Without rights while it lives, where asked for.
+class As {
+public:
+    explicit As(Rights rights) : dropped_(rights == Rights::None) {
+        if (dropped_)
+            become(fsatomic::kNobody);
+    }
+    ~As() {
+        if (dropped_) {
+            EXPECT_EQ(::seteuid(0), 0);
+            EXPECT_EQ(::setegid(0), 0);
+        }
+    }
+    As(const As&) = delete;
+    As& operator=(const As&) = delete;
+
+private:
+    static void become(unsigned id) {
+        EXPECT_EQ(::setegid(id), 0);
+        EXPECT_EQ(::seteuid(id), 0);
+    }
+    bool dropped_;
+};
+
+PublishVolume publish_of(std::string_view token) {
+    PublishVolume command{.path = kPath, .names = kNames, .payload = {}, .record = {}, .keep = {}};
+    command.payload.files["token"].bytes.append(token);
+    command.payload.files["d/ca.crt"].bytes.append(token);
+    TokenRecord record;
+    record.path = "token";
+    record.times.ttl = std::chrono::hours(1);
+    command.record = {
+        .pod_uid = "uid-1", .ns = "shop", .pod = "web", .volume = "api", .boot_id = "b", .tokens = {record}};
+    return command;
+}
+
+struct Setting {
+    const char* name;
+    const char* base;
+    Rights rights;
+};
+
+// A store of one volume, and what stands in its directories.
+class Stage {
+public:
+    explicit Stage(const Setting& setting) : scratch_(setting.base) {
+        EXPECT_EQ(::fchown(scratch_.fd().get(), setting.rights == Rights::None ? fsatomic::kNobody : 0, 0), 0);
+    }
+    VolumeStore open() {
+        Volumes settings;
+        settings.root = scratch_.at("pods");
+        settings.by_name = scratch_.at("by-name");
+        return std::move(*VolumeStore::open(settings, [this] { return ++digits_; }));
+    }
+    // Names of everything, without what is drawn.
+    [[nodiscard]] std::multiset<std::string> tree() const {
+        std::multiset<std::string> names;
+        for (const auto& entry : fs::recursive_directory_iterator(scratch_.path())) {
+            std::string name = entry.path().string().substr(scratch_.path().size());
+            if (const std::size_t at = name.find("/..2"); at != std::string::npos)
+                name.replace(at, std::string::npos, "/GENERATION");
+            names.insert(name);
+        }
+        return names;
+    }
+    [[nodiscard]] std::string token() const { return fsatomic::read_whole(volume() + "/token"); }
+    [[nodiscard]] bool is_one_set() const { return token() == fsatomic::read_whole(volume() + "/d/ca.crt"); }
+    // Names lead to the volume or are absent.
+    [[nodiscard]] bool names_lead_somewhere() const {
+        for (const VolumeName& name : kNames) {
+            const std::string link = scratch_.at("by-name/" + name.ns + "/" + name.pod + "/" + name.name);
+            if (fsatomic::exists(link) && !fs::is_directory(link))
+                return false;
+        }
+        return true;
+    }
+    [[nodiscard]] bool is_known(VolumeStore& store) const {
+        const auto record = read_record(store.root(), kPath);
+        return record && record->tokens.at(0).sha256 == sha256_hex(token());
+    }
+
+    [[nodiscard]] std::string volume() const { return scratch_.at("pods/" + kPath.str()); }
+
+private:
+    fsatomic::Scratch scratch_;
+    std::uint64_t digits_ = 0;
+};
+
+// Something that the agent does with a volume.
+struct Act {
+    const char* name;
+    void (*prepare)(VolumeStore&);
+    Result<> (*act)(VolumeStore&);
+};
+
+Result<> publish(VolumeStore& store, std::string_view token) {
+    (void)TRY(store.publish(publish_of(token), kNow));
+    return {};
+}
+
+Result<> sweep(VolumeStore& store) {
+    return store.sweep({.path = kPath, .keep = {}});
+}
+
+void prepare_two(VolumeStore& store) {
+    EXPECT_TRUE(publish(store, "old"));
+    EXPECT_TRUE(sweep(store));
+    EXPECT_TRUE(publish(store, "new"));
+}
+
+constexpr Act kActs[] = {
+    {"first publish", [](VolumeStore&) {}, [](VolumeStore& store) { return publish(store, "new"); }},
+    {"publish", [](VolumeStore& store) { EXPECT_TRUE(publish(store, "old")); },
+     [](VolumeStore& store) { return publish(store, "new"); }},
+    {"first sweep",
+     [](VolumeStore& store) {
+         EXPECT_TRUE(publish(store, "old"));
+         EXPECT_TRUE(publish(store, "new"));
+     },
+     sweep},
+    {"sweep", prepare_two, sweep},
+    {"remove", prepare_two, [](VolumeStore& store) { return store.remove({.path = kPath, .names = kNames}); }},
+};
+
+struct Fault {
+    Fate fate;
+    int os_errno;
+};
+
+constexpr Fault kFaults[] = {{Fate::Kill, 0},      {Fate::Fail, EIO},   {Fate::Fail, ENOSPC},
+                             {Fate::Fail, EACCES}, {Fate::Fail, EROFS}, {Fate::Fail, EMFILE}};
+
+class VolumeStoreFaults : public testing::TestWithParam<Setting> {
+protected:
+    void SetUp() override {
+        if (!fsatomic::kCanTrace)
+            GTEST_SKIP() << "NOT TESTED: system calls are counted on x86-64 only";
+        if (::geteuid() != 0)
+            GTEST_SKIP() << "NOT TESTED: only root can become a user without rights";
+    }
+
+    // What stands after each act, sooner or later.
+    static std::multiset<std::string> whole(const Act& act) {
+        Stage stage(GetParam());
+        const As as(GetParam().rights);
+        VolumeStore store = stage.open();
+        act.prepare(store);
+        EXPECT_TRUE(act.act(store)) << act.name;
+        return stage.tree();
+    }
+
+    // False when the act makes no such call.
+    static bool try_one(const Act& act, const Fault& fault, int at, const std::multiset<std::string>& whole) {
+        Stage stage(GetParam());
+        const As as(GetParam().rights);
+        VolumeStore store = stage.open();
+        act.prepare(store);
+        const Traced traced = fsatomic::run_traced(
+            [&] {
+                const auto done = act.act(store);
+                return done ? 0 : done.error().what.find('(') == std::string::npos ? 2 : 1;
+            },
+            at, fault.fate, fault.os_errno);
+        if (!traced.reached)
+            return false;
+        SCOPED_TRACE(std::string(act.name) + (fault.fate == Fate::Kill ? ", killed" : ", errno ") +
+                     std::to_string(fault.os_errno) + " at call " + std::to_string(at) + ", number " +
+                     std::to_string(traced.call));
+        EXPECT_NE(traced.exit_code, 2) << "an error that names no call and file";
+        EXPECT_TRUE(stage.is_one_set());
+        EXPECT_TRUE(stage.names_lead_somewhere());
+        if (traced.exit_code == 0) {
+            EXPECT_EQ(stage.tree(), whole) << "success, but not everything was done";
+        }
+        // As the agent goes on after an error, and as it does after a restart.
+        if (fault.fate == Fate::Fail) {
+            const auto again = act.act(store);
+            EXPECT_TRUE(again) << again.error().what;
+        }
+        VolumeStore next = stage.open();
+        const auto again = act.act(next);
+        EXPECT_TRUE(again) << again.error().what;
+        EXPECT_TRUE(sweep(next));
+        if (act.name == std::string("remove")) {
+            EXPECT_EQ(stage.tree(), whole);
+        } else {
+            EXPECT_EQ(stage.token(), "new");
+            EXPECT_TRUE(stage.is_known(next));
+            EXPECT_EQ(fsatomic::generations(stage.volume()).size(), 1U);
+        }
+        return !testing::Test::HasFailure();
+    }
+};
+
+INSTANTIATE_TEST_SUITE_P(On, VolumeStoreFaults,
+                         testing::Values(Setting{"Tmpfs", fsatomic::kTmpfs, Rights::Root},
+                                         Setting{"TmpfsWithoutRights", fsatomic::kTmpfs, Rights::None},
+                                         Setting{"Disk", fsatomic::kDisk, Rights::Root},
+                                         Setting{"DiskWithoutRights", fsatomic::kDisk, Rights::None}),
+                         [](const testing::TestParamInfo<Setting>& tested) { return std::string(tested.param.name); });
+
+TEST_P(VolumeStoreFaults, AreMendedByTheNextTryAndSuccessMeansThatAllWasDone) {
+    int tried = 0;
+    for (const Act& act : kActs) {
+        const std::multiset<std::string> whole = this->whole(act);
+        for (const Fault& fault : kFaults)
+            for (int at = 0; try_one(act, fault, at, whole); ++at)
+                ++tried;
+    }
+    RecordProperty("faults", tried);
+    EXPECT_GT(tried, 500);
+}
+
+}  // namespace
+}  // namespace tokenlet::agent
