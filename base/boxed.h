@@ -38,6 +38,12 @@ public:
     [[nodiscard]] T* operator->() noexcept { return value_.get(); }
     [[nodiscard]] const T* operator->() const noexcept { return value_.get(); }
 
+    friend bool operator==(const Boxed& a, const Boxed& b)
+        requires std::equality_comparable<T>
+    {
+        return a && b ? *a == *b : a.has_value() == b.has_value();
+    }
+
 private:
     std::unique_ptr<T> value_;
 };

@@ -305,7 +305,7 @@ private:
 
     void adopt(const std::string& name, Known& known, Content content) {
         const std::uint64_t hash = std::hash<std::string_view>{}(content.bytes.text);
-        known.error.clear();
+        known.error.reset();
         known.was_filled = known.was_filled || !content.bytes.text.empty();
         const bool is_old = now_ns_ - content.stamp.ctime_ns > kTimestampDoubtNs;
         known.stamp = is_old ? std::optional(content.stamp) : std::nullopt;
@@ -322,7 +322,7 @@ private:
         known.content.reset();
         if (is_passing(error))
             listing_.complete = false;
-        if (known.error == error.what)
+        if (known.error && *known.error == error.what)
             return;
         known.error = error.what;
         listing_.updates.push_back({full_path(name), std::unexpected(std::move(error))});

@@ -50,6 +50,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/boxed.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "kube/directory_watch.h"
@@ -96,7 +97,7 @@ private:
     struct Known {
         std::optional<Stamp> stamp;            // unset: looked at again at each listing
         std::optional<std::uint64_t> content;  // a hash of the bytes that were decoded last
-        std::string error;                     // why the file cannot be used, as last reported
+        Boxed<std::string> error;              // why the file cannot be used, as last reported
         bool was_filled = false;               // has held something once
     };
     class Round;

@@ -77,13 +77,13 @@ public:
     }
 
     Result<Files> operator()(const BundleSource& source) {
-        Result<std::string> pem = anchors(source.selection);
+        Result<std::string> pem = anchors(*source.selection);
         if (!pem && !(source.optional && pem.error().code == Errc::NotFound))
             return std::unexpected(
                 std::move(pem.error())
-                    .with(quoted(source.selection.by == BundleSelection::By::Name ? "clusterTrustBundle "
+                    .with(quoted(source.selection->by == BundleSelection::By::Name ? "clusterTrustBundle "
                                                                                   : "clusterTrustBundle of signer ",
-                                 source.selection.name)));
+                                 source.selection->name)));
         return one_file(source.path, pem.value_or(""), token_like());
     }
 

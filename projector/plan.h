@@ -23,6 +23,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/boxed.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "kube/objects.h"
@@ -59,7 +60,7 @@ struct ObjectSource {
 
 struct BundleSource {
     std::string path;
-    BundleSelection selection;
+    Boxed<BundleSelection> selection;  // always there; boxed, because every source has the size of the largest kind
     bool optional = false;
     bool operator==(const BundleSource&) const = default;
 };

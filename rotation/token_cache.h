@@ -37,9 +37,10 @@ struct HeldToken {
     TokenTimes times;
     WallTime received_wall;  // our wall clock at times.received, which another boot can still read
     Duration jitter{};
-    std::string issuer;
-    std::string key_id;
-    std::string service_account_uid;
+    // Thousands of tokens share a few of these, which whoever has the cache keeps.
+    std::string_view issuer;
+    std::string_view key_id;
+    std::string_view service_account_uid;
 };
 
 // Whether whoever verifies would take a token at all.

@@ -8,6 +8,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/time.h"
@@ -16,12 +17,12 @@ namespace tokenlet::agent {
 
 struct FileStatus {
     std::string path;
-    std::string kind;  // "serviceAccountToken", "configMap", "secret", "downwardAPI", "clusterTrustBundle"
+    std::string_view kind;  // "serviceAccountToken", "configMap", "secret", "downwardAPI", "clusterTrustBundle"
     std::string audience;
     std::optional<WallTime> issued_at;
     std::optional<WallTime> expires_at;
     std::optional<WallTime> rotates_at;
-    std::string rule;  // the rule behind rotates_at: "fraction", "maxAge", "clock", "demand"
+    std::string_view rule;  // the rule behind rotates_at: "fraction", "maxAge", "clock", "demand"
     std::string last_error;
     std::optional<WallTime> retries_at;
 };

@@ -70,15 +70,20 @@ void Core::State::adopt_token(Now now, const VolumeState& volume, TokenUse& use,
                              .times = recorded->times,
                              .received_wall = recorded->received_wall,
                              .jitter = recorded->jitter,
-                             .issuer = recorded->issuer,
-                             .key_id = recorded->key_id,
-                             .service_account_uid = recorded->service_account_uid};
+                             .issuer = keep(recorded->issuer),
+                             .key_id = keep(recorded->key_id),
+                             .service_account_uid = keep(recorded->service_account_uid)};
     if (record.boot_id != settings_.boot_id) {
         const Duration age = now.wall - recorded->received_wall;
         held.times.received = now.boot - (age < Duration::zero() ? held.times.ttl : age);
     }
     tokens_.adopt(*use.token, std::move(held));
     demand_if_foreign(use);
+}
+
+std::string_view Core::State::keep(std::string_view name) {
+    const auto known = names_.find(name);
+    return known != names_.end() ? *known : *names_.emplace(name).first;
 }
 
 void Core::State::demand(TokenUse& use) {
@@ -210,9 +215,9 @@ void Core::State::take_token(Now now, TokenUse& use, kube::IssuedToken issued) {
                                        .ttl = std::chrono::seconds(issued.expiration_seconds)},
                              .received_wall = now.wall,
                              .jitter = {},
-                             .issuer = jwt->issuer,
-                             .key_id = jwt->kid,
-                             .service_account_uid = std::move(issued.service_account_uid)};
+                             .issuer = keep(jwt->issuer),
+                             .key_id = keep(jwt->kid),
+                             .service_account_uid = keep(issued.service_account_uid)};
     const unsigned failures = use.token->failures;
     const auto standing = is_foreign(*use.pod, held) ? rotation::Standing::Foreign : rotation::Standing::Good;
     tokens_.succeed(*use.token, std::move(held), standing, now.boot, issuer_now(now), random_());

@@ -345,7 +345,11 @@ void Core::State::retain(Now now, VolumeState& volume, const std::vector<std::st
 }
 
 void Core::State::sweep(Now now, VolumeState& volume) {
-    // A publish that failed may have switched before it did, and what it replaced is known by nobody's name.
+    // Neither is the name known of what a publish under way replaces, or one that failed after it had switched.
+    if (volume.publishing) {
+        deadlines_.set({DeadlineKind::Sweep, volume.id}, now.boot + settings_.grace);
+        return;
+    }
     if (volume.failed_at && now.boot < *volume.failed_at + grace_of(volume)) {
         deadlines_.set({DeadlineKind::Sweep, volume.id}, *volume.failed_at + grace_of(volume));
         return;

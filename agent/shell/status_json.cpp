@@ -64,24 +64,34 @@ ordered_json pod_json(const PodStatus& pod, const StatusContext& context) {
             {"message", pod.message}, {"volumes", std::move(volumes)}};
 }
 
+// Text from manifests that is not UTF-8 becomes U+FFFD.
+std::string text_of(const ordered_json& json) {
+    return json.dump(-1, ' ', /*ensure_ascii=*/false, ordered_json::error_handler_t::replace);
+}
+
 }  // namespace
 
 std::string status_json(const Status& status, const StatusContext& context) {
-    ordered_json pods = ordered_json::array();
-    for (const PodStatus& pod : status.pods)
-        pods.push_back(pod_json(pod, context));
-    const ordered_json json = {{"nodeName", context.node_name},
-                               {"listed", status.listed},
-                               {"settled", status.settled},
-                               {"removalHeld", status.removal_held},
-                               {"problems", status.problems},
-                               {"counters",
-                                {{"tokenRequests", status.token_requests},
-                                 {"tokenFailures", status.token_failures},
-                                 {"publishes", status.publishes}}},
-                               {"pods", std::move(pods)}};
-    // Text from manifests that is not UTF-8 becomes U+FFFD.
-    return json.dump(-1, ' ', /*ensure_ascii=*/false, ordered_json::error_handler_t::replace);
+    std::string text = text_of({{"nodeName", context.node_name},
+                                {"listed", status.listed},
+                                {"settled", status.settled},
+                                {"removalHeld", status.removal_held},
+                                {"problems", status.problems},
+                                {"counters",
+                                 {{"tokenRequests", status.token_requests},
+                                  {"tokenFailures", status.token_failures},
+                                  {"publishes", status.publishes}}}});
+    // Pod by Pod: a tree of ten thousand would take seven times the room of its text.
+    text.back() = ',';
+    text += "\"pods\":[";
+    for (const PodStatus& pod : status.pods) {
+        text += text_of(pod_json(pod, context));
+        text += ',';
+    }
+    if (!status.pods.empty())
+        text.pop_back();
+    text += "]}";
+    return text;
 }
 
 }  // namespace tokenlet::agent

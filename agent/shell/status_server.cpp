@@ -91,7 +91,7 @@ http::Response answer(const http::Request& request, const StatusActions& actions
     if (request.method != "GET")
         return not_allowed("GET");
     if (path == "/v1/status")
-        return http::json_response(200, actions.status_json());
+        return http::json_response(200, actions.snapshot()());
     if (path == "/livez")
         return http::text_response(200, "ok\n");
     const std::string reason = actions.unready();
@@ -100,17 +100,49 @@ http::Response answer(const http::Request& request, const StatusActions& actions
 
 Result<std::unique_ptr<StatusServer>> StatusServer::start(Loop& loop, const std::string& socket,
                                                           StatusActions actions) {
-    std::unique_ptr<StatusServer> server(new StatusServer);
+    std::unique_ptr<StatusServer> server(new StatusServer(loop));
     StatusServer* self = server.get();
     self->actions_ = std::move(actions);
     self->operators_ = {.uid = ::geteuid(), .gid = ::getegid()};
     self->wake_ = TRY(loop.wake([self] {
         for (const http::Request& request : self->listener_->drain().requests)
-            self->listener_->respond(request.id, answer(request, self->actions_, self->operators_));
+            self->serve(request);
     }));
     self->listener_ =
         TRY(http::Listener::start({.socket = socket}, {}, [self] { self->wake_.send(); }), "status.socket");
     return server;
+}
+
+StatusServer::StatusServer(Loop& loop) : loop_(loop), self_(std::make_shared<StatusServer*>(this)) {}
+
+StatusServer::~StatusServer() {
+    *self_ = nullptr;
+}
+
+void StatusServer::serve(const http::Request& request) {
+    if (request.method != "GET" || request.path() != "/v1/status") {
+        listener_->respond(request.id, answer(request, actions_, operators_));
+        return;
+    }
+    waiting_.push_back(request.id);
+    answer_waiting();
+}
+
+// Those who wait asked before the snapshot is taken, so that whoever has changed something sees it.
+void StatusServer::answer_waiting() {
+    if (waiting_.empty() || std::exchange(is_making_one_, true))
+        return;
+    loop_.work([make = actions_.snapshot(), requests = std::exchange(waiting_, {}), self = self_]() mutable -> Task {
+        return [text = make(), requests = std::move(requests), self] {
+            StatusServer* const server = *self;
+            if (server == nullptr)
+                return;
+            for (const http::RequestId request : requests)
+                server->listener_->respond(request, http::json_response(200, text));
+            server->is_making_one_ = false;
+            server->answer_waiting();
+        };
+    });
 }
 
 }  // namespace tokenlet::agent

@@ -6,7 +6,9 @@
 //     POST /v1/prune                           root, the agent's user and group: lets held removals go
 //     POST /v1/rotate?pod=NS/NAME[&volume=V]   root, the agent's user and group: new tokens now
 //
-// Shapes   answer() is a pure mapping from Request to Response over StatusActions; StatusServer serves it.
+// Shapes   answer() is a pure mapping from Request to Response over StatusActions; StatusServer serves it. The status of
+//          ten thousand Pods is a long text: it is made in the thread pool, one at a time, and those who ask meanwhile
+//          share the next one.
 // Owns     the listener and its socket.     Threads  the loop's.
 // Errors   go to the client as {"error": "..."} with 400, 403, 404, 405; start(): the socket cannot be made.
 #pragma once
@@ -16,6 +18,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "agent/shell/loop.h"
 #include "base/result.h"
@@ -25,7 +28,8 @@
 namespace tokenlet::agent {
 
 struct StatusActions {
-    std::function<std::string()> status_json;
+    // Taken now. What it returns makes the text of agent/shell/status_json.h, on any thread.
+    std::function<std::move_only_function<std::string()>()> snapshot;
     std::function<std::string()> unready;  // why not ready; empty: ready
     std::function<void()> prune;
     std::function<Result<>(const kube::ObjectKey& pod, const std::string& volume)> rotate;
@@ -44,12 +48,21 @@ class StatusServer {
 public:
     [[nodiscard]] static Result<std::unique_ptr<StatusServer>> start(Loop& loop, const std::string& socket,
                                                                      StatusActions actions);
+    StatusServer(const StatusServer&) = delete;
+    StatusServer& operator=(const StatusServer&) = delete;
+    ~StatusServer();
 
 private:
-    StatusServer() = default;
+    explicit StatusServer(Loop& loop);
+    void serve(const http::Request& request);
+    void answer_waiting();
 
+    Loop& loop_;
     StatusActions actions_;
     Operators operators_;
+    std::vector<http::RequestId> waiting_;  // for a status
+    bool is_making_one_ = false;
+    std::shared_ptr<StatusServer*> self_;  // emptied when we go: a status on its way finds nobody
     Wake wake_;
     std::unique_ptr<http::Listener> listener_;  // last: its thread uses wake_
 };

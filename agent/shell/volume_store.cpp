@@ -37,6 +37,16 @@ Result<std::string> real_path(const std::string& path) {
     return std::string(resolved.get());
 }
 
+// What stands at the name and is not ours stays. A link that cannot be read is an error: it may be ours, and would be left.
+Result<> remove_name(const UniqueFd& dir, const std::string& name, const std::string& our_target) {
+    const auto target = fsatomic::read_link(dir, name);
+    if (target)
+        return *target == our_target ? fsatomic::remove_link(dir, name) : Result<>();
+    if (target.error().code == Errc::NotFound || target.error().code == Errc::Conflict)
+        return {};
+    return std::unexpected(target.error());
+}
+
 bool contains(const std::vector<std::string>& names, const std::string& name) {
     return std::ranges::find(names, name) != names.end();
 }
@@ -66,7 +76,7 @@ Result<VolumeStore> VolumeStore::open(const Volumes& settings, std::function<std
 }
 
 VolumeStore::Known& VolumeStore::known(const VolumePath& path, const std::vector<std::string>& keep) {
-    const auto [found, is_new] = known_.try_emplace(path);
+    const auto [found, is_new] = known_.try_emplace(path.str());
     // After a restart the generations of the earlier run are known by name only.
     if (is_new)
         for (const std::string& name : keep)
@@ -168,7 +178,7 @@ Result<> VolumeStore::remove(const RemoveVolume& command) {
     } else if (parent.error().code != Errc::NotFound) {
         return std::unexpected(std::move(parent.error()));
     }
-    known_.erase(command.path);
+    known_.erase(command.path.str());
     // The record last: until then the next start knows whose volume that was.
     TRY(remove_record(root_, command.path), "record");
     TRY(fsatomic::remove_empty_dirs_beneath(root_, command.path.pod_uid + "/records"));
@@ -178,14 +188,12 @@ Result<> VolumeStore::remove(const RemoveVolume& command) {
 Result<> VolumeStore::remove_names(const VolumePath& path, const std::vector<VolumeName>& names) {
     for (const VolumeName& name : names) {
         const std::string parent = name.ns + "/" + name.pod;
-        auto dir = fsatomic::open_dir_beneath(by_name_, parent);
-        if (!dir && dir.error().code == Errc::NotFound)
-            continue;
-        if (!dir)
-            return std::unexpected(std::move(dir.error()));
-        const auto target = fsatomic::read_link(*dir, name.name);
-        if (target && *target == link_target(path))
-            TRY(fsatomic::remove_link(*dir, name.name), name.name);
+        const auto dir = fsatomic::open_dir_beneath(by_name_, parent);
+        if (dir)
+            TRY(remove_name(*dir, name.name, link_target(path)), name.name);
+        else if (dir.error().code != Errc::NotFound)
+            return std::unexpected(dir.error());
+        // Absent, too: the last try may have ended between a directory and the one above it.
         TRY(fsatomic::remove_empty_dirs_beneath(by_name_, parent));
     }
     return {};

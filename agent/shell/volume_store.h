@@ -62,7 +62,7 @@ private:
     std::string names_to_root_;  // the way from a Pod's names to root, where the kernel has both
     fsatomic::Durability durability_ = fsatomic::Durability::Disk;
     std::function<std::uint64_t()> random_;
-    std::map<VolumePath, Known> known_;
+    std::map<std::string, Known> known_;  // by path
 };
 
 }  // namespace tokenlet::agent

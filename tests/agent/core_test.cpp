@@ -918,6 +918,18 @@ TEST_F(CoreTest, ATokenThatNeedsNoRequestAnyMoreWhenItsTurnComesIsStillRotatedIn
     EXPECT_EQ(crowded.issuer.requests.size(), 8u);
 }
 
+TEST_F(CoreTest, WhatAPublishUnderWayReplacesIsNotSwept) {
+    start_with_one_pod();
+    ASSERT_TRUE(world.core().rotate_now(world.now(), {"shop", "web"}, ""));
+    world.pass(9s);
+    world.publish_latency = 2s;  // until the core hears of it
+    ASSERT_TRUE(world.core().rotate_now(world.now(), {"shop", "web"}, ""));
+    world.pass(5s);  // the first one's grace time ends in between
+    EXPECT_GE(world.volume("shop", "web", "v")->generations.size(), 2u);
+    world.pass(30s);
+    EXPECT_EQ(world.volume("shop", "web", "v")->generations.size(), 1u);
+}
+
 TEST_F(CoreTest, AChangeWhileAVolumeIsPublishedIsNotLost) {
     world.write("cm.yaml", config_map("shop", "web", "{color: blue}"));
     world.write("web.yaml", volume_yaml("shop", "web", kToken + "      - configMap: {name: web}\n"));

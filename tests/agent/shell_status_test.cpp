@@ -81,7 +81,7 @@ protected:
         request.target = std::move(target);
         request.peer = peer;
         return answer(request,
-                      {.status_json = [] { return std::string("{}"); },
+                      {.snapshot = [] { return [] { return std::string("{}"); }; },
                        .unready = [this] { return unready_; },
                        .prune = [this] { done_ += "prune "; },
                        .rotate = [this](const kube::ObjectKey& pod, const std::string& volume) -> Result<> {

@@ -33,6 +33,16 @@ TEST(Boxed, ACopyIsAnotherValue) {
     EXPECT_FALSE(copy.has_value());
 }
 
+TEST(Boxed, EqualsAnotherWithAnEqualValueOrNoneEither) {
+    const Boxed<std::string> none;
+    const Boxed<std::string> one(std::string("one"));
+    EXPECT_EQ(one, Boxed<std::string>(std::string("one")));
+    EXPECT_EQ(none, Boxed<std::string>());
+    EXPECT_FALSE(one == none);
+    EXPECT_FALSE(none == one);
+    EXPECT_FALSE(one == Boxed<std::string>(std::string("two")));
+}
+
 TEST(Boxed, AMovedFromOneIsEmpty) {
     Boxed<std::unique_ptr<int>> box(std::make_unique<int>(7));
     const Boxed<std::unique_ptr<int>> taken = std::exchange(box, std::nullopt);

@@ -48,8 +48,10 @@ class Serving:
         return found
 
     def words(self) -> str:
-        self.said.seek(0)
-        return self.said.read()
+        if not self.said.closed:
+            self.said.seek(0)
+            self.last_words = self.said.read()
+        return self.last_words
 
     def descriptors(self) -> collections.Counter:
         """What is open, without the three that it was started with."""
@@ -67,6 +69,8 @@ class Serving:
         code = self.process.wait(timeout=faults.PATIENCE)
         self.calls = self.world.calls(self.log.read())
         self.log.close()
+        self.words()
+        self.said.close()
         return code
 
 
@@ -84,6 +88,7 @@ def live(world: faults.World, at=None, fate=None) -> Serving:
         follow(world, serving)
     except BaseException:
         serving.process.kill()  # and with it, the agent
+        serving.stop()
         raise
     return serving
 

@@ -136,7 +136,8 @@ status: {{socket: {self.base}/tokenlet.sock}}
     def copy(self) -> "World":
         """A world of its own that stands as this one does."""
         base = tempfile.mkdtemp(prefix="tokenlet-faults-", dir=self.base.parent)
-        subprocess.run(["cp", "-a", f"{self.base}/.", base], check=True)
+        done = subprocess.run(["cp", "-a", f"{self.base}/.", base], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
         return self.moved_to(pathlib.Path(base))
 
     def moved_to(self, base: pathlib.Path) -> "World":

@@ -58,7 +58,7 @@ ObjectSource optional(ObjectSource source) {
     return source;
 }
 BundleSource bundle(std::string name, std::string path) {
-    return {std::move(path), {BundleSelection::By::Name, std::move(name), {}}, false};
+    return {std::move(path), BundleSelection{BundleSelection::By::Name, std::move(name), {}}, false};
 }
 
 VolumePlan volume_of(std::vector<Source> sources) {
@@ -173,7 +173,7 @@ TEST_F(Build, ExcusesWhatIsOptionalWhenItIsNotThere) {
     };
     BundleSource no_bundle = bundle("ghost", "ca.pem");
     no_bundle.optional = true;
-    BundleSource no_signer{"ca.pem", {BundleSelection::By::Nothing, "example.com/s", {}}, true};
+    BundleSource no_signer{"ca.pem", BundleSelection{BundleSelection::By::Nothing, "example.com/s", {}}, true};
     const Case cases[] = {
         {"no config map", optional(config("ghost")), {}},
         {"no config map, items", optional(config("ghost", {{"a", "a", 0644}})), {}},
@@ -211,7 +211,7 @@ TEST_F(Build, SaysWhichSourceFailedAndWhy) {
         {"a key that is no file name", config("hostile"), Errc::Invalid,
          "configMap \"hostile\": path \"..data\" must not start with '..'"},
         {"no trust bundle", bundle("ghost", "x"), Errc::NotFound, "clusterTrustBundle \"ghost\": not found"},
-        {"no trust bundle of a signer", BundleSource{"x", {BundleSelection::By::Signer, "a.b/c", {}}, false},
+        {"no trust bundle of a signer", BundleSource{"x", BundleSelection{BundleSelection::By::Signer, "a.b/c", {}}, false},
          Errc::NotFound, "clusterTrustBundle of signer \"a.b/c\": not found"},
         {"a trust bundle without certificates", bundle("junk", "x"), Errc::Invalid,
          "clusterTrustBundle \"junk\": holds no PEM certificate"},

@@ -60,6 +60,8 @@ private:
     static agent::CoreSettings settings(const Options& options) {
         agent::CoreSettings settings = World::default_settings();
         settings.rotation = {};
+        if (options.calm)
+            settings.audit_interval = 24h;  // the fleet is measured, not the looking after it
         // Every second seed asks an issuer on another machine, whose clock it has to measure.
         if (options.seed % 2 == 0)
             settings.issuer_clock = agent::IssuerClock::Measured;
@@ -163,6 +165,8 @@ Outcome Simulation::run() {
     fleet_.add_pods(options_.pods, options_.calm ? 172800 : 0);
     if (measured() && !options_.calm)
         world_.issuer.clock_offset = chance_.between(-26h, 26h);
+    if (options_.seed % 3 == 0)
+        world_.publish_latency = 200ms;  // a disk that is not memory
     start(false);
     const BootTime end = start_ + std::chrono::hours(24 * options_.days);
     while (now() < end && promises_.broken().empty()) {
