@@ -82,7 +82,7 @@ public:
             return std::unexpected(
                 std::move(pem.error())
                     .with(quoted(source.selection->by == BundleSelection::By::Name ? "clusterTrustBundle "
-                                                                                  : "clusterTrustBundle of signer ",
+                                                                                   : "clusterTrustBundle of signer ",
                                  source.selection->name)));
         return one_file(source.path, pem.value_or(""), token_like());
     }
