@@ -130,7 +130,7 @@ struct LabelSelector {
 };
 
 struct ClusterTrustBundleProjection {
-    std::string name;                             // exactly one of name and signer_name is set
+    std::string name;  // exactly one of name and signer_name is set
     std::string signer_name;
     std::optional<LabelSelector> label_selector;  // with signer_name: unset matches nothing, an empty one everything
     bool optional = false;
@@ -139,8 +139,8 @@ struct ClusterTrustBundleProjection {
 };
 
 // monostate: an entry that names no kind, which Kubernetes accepts and which projects nothing.
-using VolumeProjection = std::variant<std::monostate, ServiceAccountTokenProjection, ConfigMapProjection, SecretProjection,
-                                      DownwardApiProjection, ClusterTrustBundleProjection>;
+using VolumeProjection = std::variant<std::monostate, ServiceAccountTokenProjection, ConfigMapProjection,
+                                      SecretProjection, DownwardApiProjection, ClusterTrustBundleProjection>;
 
 enum class VolumeKind { Other, Projected, Secret, ConfigMap, DownwardApi };
 

@@ -36,8 +36,7 @@ TEST(Fetch, SaysWhenNobodyListens) {
     ASSERT_FALSE(absent);
     EXPECT_EQ(absent.error().code, Errc::NotFound);
     EXPECT_EQ(absent.error().what, directory.file("s") + ": nobody listens here");
-    EXPECT_FALSE(fetch(directory.file(std::string(200, 'x')), {}))
-        << "a name too long is an error, not a crash";
+    EXPECT_FALSE(fetch(directory.file(std::string(200, 'x')), {})) << "a name too long is an error, not a crash";
 }
 
 TEST(Fetch, IsBoundedInTimeAndSize) {

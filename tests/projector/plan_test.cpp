@@ -103,7 +103,9 @@ TEST(Compile, ReducesEachKindOfSourceToWhatItNeeds) {
         ObjectSource{ObjectKind::Secret, false, "tls", {}},
         DownwardSource{{{"labels", "app=\"web\"", 0440}, {"cpu", "8", 0600}}},
         BundleSource{
-            "ca", BundleSelection{BundleSelection::By::Signer, "example.com/s", {{"a", Requirement::Operator::In, {"b"}}}}, true},
+            "ca",
+            BundleSelection{BundleSelection::By::Signer, "example.com/s", {{"a", Requirement::Operator::In, {"b"}}}},
+            true},
     };
     EXPECT_EQ(plan.volumes.at(0).sources, want);
     EXPECT_EQ(plan.volumes.at(0).default_mode, 0440u);
