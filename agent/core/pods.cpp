@@ -109,16 +109,16 @@ void Core::State::take_pod(Now now, const kube::ObjectKey& key) {
     if (pod == nullptr) {
         const std::string uid = wanted.empty() ? draw_uid() : wanted;
         const auto same_uid = pods_by_uid_.find(uid);
-        if (same_uid != pods_by_uid_.end() && same_uid->second->gone) {
+        // On its way out, or of another name: what an earlier run left there leaves by the rules, its stable names with it.
+        const auto keeps_it = [&](const PodState& other) {
+            return other.gone || (!other.key.name.empty() && other.key != key);
+        };
+        if (same_uid != pods_by_uid_.end() && keeps_it(*same_uid->second)) {
             pods_waiting_for_uid_.insert(key);  // erase_if_empty() comes back here
             return;
         }
         pod = same_uid != pods_by_uid_.end() ? same_uid->second : &make_pod(key, uid);
-        if (pod->key != key) {
-            for (VolumeState* volume : pod->volumes)
-                volume->named = pod->key;
-            pod->key = key;
-        }
+        pod->key = key;
         pods_by_key_[key] = pod;
     }
     if (wanted.empty() && !pod->drawn) {

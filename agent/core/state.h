@@ -77,7 +77,6 @@ struct VolumeState {
     PodState* pod = nullptr;
     std::string_view plugin_directory;  // projector's
     std::string name;
-    Boxed<kube::ObjectKey> named;                    // its stable names are of this Pod, which has another name by now
     const projector::VolumePlan* plan = nullptr;     // null: no manifest wants it; it is here to be removed
     std::vector<VolumesByObject::iterator> objects;  // that the plan names
     std::vector<std::uint64_t> tokens;               // ids, one for each token source, in order

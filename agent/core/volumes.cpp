@@ -25,7 +25,7 @@ VolumePath VolumeState::path() const {
 }
 
 std::vector<VolumeName> VolumeState::names() const {
-    const kube::ObjectKey& key = named ? *named : pod->key;
+    const kube::ObjectKey& key = pod->key;
     if (key.name.empty())
         return {};  // an earlier run's, without a record
     std::vector<VolumeName> names{{key.ns, key.name, name}};
@@ -120,7 +120,6 @@ void Core::State::set_volumes(Now now, PodState& pod) {
         VolumeState* const known = pod.volume(plugin, plan.name);
         VolumeState& volume = known != nullptr ? *known : make_volume(pod, plugin, plan.name);
         set_users(volume, &plan);
-        volume.named.reset();
         deadlines_.cancel({DeadlineKind::Remove, volume.id});
         overdue_volumes_.erase(volume.id);
         set_tokens(now, volume);
