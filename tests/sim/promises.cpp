@@ -155,7 +155,7 @@ bool Promises::adopted_another(const std::string& key, const std::string& text) 
         return false;
     for (const auto& [path, files] : on_disk_) {
         for (const auto& [file, token] : files) {
-            if (!token.recorded || token.key != key || token.given.text != text ||
+            if (!token.is_adoptable() || token.key != key || token.given.text != text ||
                 !(token.given.rebooted || held->second.rebooted))
                 continue;
             held->second = token.given;
@@ -212,10 +212,12 @@ void Promises::see_publish(const agent::PublishVolume& publish, End end) {
             adopt(held->second, *pod);
         if (before != disk.end() && pod != nullptr && before->second.given.text != held->second.text)
             check_token(*pod, publish.path, token.path, before->second);  // was it replaced in time?
-        const bool same =
-            before != disk.end() && before->second.recorded && before->second.given.text == held->second.text;
-        const bool done = end == End::Done;
-        fresh[token.path] = {token.key, held->second, same || done, done ? boot_ : same ? before->second.boot : 0};
+        OnDisk& now_there = fresh[token.path];
+        now_there = {token.key, held->second, held->second, boot_};
+        if (end != End::Done) {
+            now_there.record = before != disk.end() ? before->second.record : std::nullopt;
+            now_there.boot = before != disk.end() ? before->second.boot : boot_;
+        }
     }
     disk = std::move(fresh);
     if (pod != nullptr && publish.path.volume == "v")
@@ -300,10 +302,11 @@ void Promises::agent_starts(bool rebooted) {
 void Promises::find_tokens() {
     for (auto& [path, files] : on_disk_) {
         for (auto& [file, token] : files) {
-            if (!token.recorded)
+            if (!token.is_adoptable())
                 continue;
-            if (token.boot != boot_)
-                token.given.other_boot = token.given.rebooted = true;
+            token.given = *token.record;
+            token.given.other_boot = token.boot != boot_;
+            token.given.rebooted |= token.given.other_boot;
             const auto [held, first] = held_.emplace(token.key, token.given);
             if (!first && held->second.at < token.given.at)
                 held->second = token.given;

@@ -64,9 +64,10 @@ private:
     };
     struct OnDisk {
         std::string key;
-        Given given;
-        bool recorded = false;
-        int boot = 0;  // of the record
+        Given given;                  // in the file
+        std::optional<Given> record;  // beside it; a publish that ends halfway leaves that of an earlier one
+        int boot = 0;                 // of the record
+        [[nodiscard]] bool is_adoptable() const { return record && record->text == given.text; }
     };
     struct InFlight {
         BootTime since;
