@@ -12,8 +12,47 @@ namespace {
 __extension__ using Wide = __int128;
 
 // Upstream caps every quantity at 2^63 - 1.
+constexpr Wide kMost = std::numeric_limits<std::int64_t>::max();
 constexpr Wide kNano = 1'000'000'000;
-constexpr Wide kMost = Wide{std::numeric_limits<std::int64_t>::max()} * kNano;
+
+constexpr Wide ten_to_the(int power) {
+    Wide value = 1;
+    for (; power > 0; --power)
+        value *= 10;
+    return value;
+}
+
+// An exact decimal, not negative. The fraction's digits are as many as twice it has room for; what is finer than those says
+// only whether to round up.
+struct Decimal {
+    static constexpr int kPlaces = 37;
+    static constexpr Wide kOne = ten_to_the(kPlaces);
+
+    Wide whole = 0;     // at most kMost + 1, which is to say too much
+    Wide fraction = 0;  // of kOne
+    bool is_finer = false;
+
+    // One more digit, which stands for digit * 10^power; from the highest power down, none left out above 10^0.
+    void append(int digit, int power) {
+        if (power >= 0)
+            whole = std::min(whole * 10 + digit, kMost + 1);
+        else if (power >= -kPlaces)
+            fraction += digit * ten_to_the(kPlaces + power);
+        else
+            is_finer = is_finer || digit != 0;
+    }
+    void twice() {
+        fraction *= 2;
+        whole = std::min(whole * 2 + fraction / kOne, kMost + 1);
+        fraction %= kOne;
+    }
+    // Upstream rounds away from zero.
+    [[nodiscard]] Wide nano_rounded_up() const {
+        constexpr Wide kPerNano = kOne / kNano;
+        const bool has_rest = is_finer || fraction % kPerNano != 0;
+        return whole * kNano + fraction / kPerNano + (has_rest ? 1 : 0);
+    }
+};
 
 struct Suffix {
     std::string_view text;
@@ -38,36 +77,18 @@ Result<Quantity> parse_quantity(std::string_view text) {
         return fail(Errc::Invalid, "\"" + std::string(text.substr(0, 64)) + "\" " + std::string(why));
     };
     constexpr std::string_view kNone = "is no quantity such as 250m, 1.5, 100Mi or 2G";
-    constexpr std::string_view kTooLarge = "is above 2^63 - 1";
 
     std::string_view rest = text;
     const bool negative = rest.starts_with('-');
     if (negative || rest.starts_with('+'))
         rest.remove_prefix(1);
 
-    // The digits as one whole number, and how many of them stand behind the point.
-    Wide digits = 0;
-    int behind = 0;
-    bool has_digit = false, has_point = false, cut = false;
-    for (; !rest.empty() && (is_digit(rest.front()) || (rest.front() == '.' && !has_point)); rest.remove_prefix(1)) {
-        if (rest.front() == '.') {
-            has_point = true;
-            continue;
-        }
-        has_digit = true;
-        constexpr int kMostBehind = 30;
-        const int digit = rest.front() - '0';
-        if (has_point && (behind >= kMostBehind || digits > kMost)) {
-            cut = cut || digit != 0;  // finer than anything kept: only says whether to round up
-            continue;
-        }
-        digits = digits * 10 + digit;
-        behind += has_point ? 1 : 0;
-        if (!has_point && digits > kMost)
-            return refuse(kTooLarge);
-    }
-    if (!has_digit)
+    const std::string_view digits = rest.substr(0, std::min(rest.find_first_not_of("0123456789."), rest.size()));
+    const std::size_t point = std::min(digits.find('.'), digits.size());
+    if (digits.find_first_of("0123456789") == std::string_view::npos ||
+        digits.substr(point).find('.', 1) != std::string_view::npos)
         return refuse(kNone);
+    rest.remove_prefix(digits.size());
 
     int ten = 0;
     int two = 0;
@@ -78,7 +99,7 @@ Result<Quantity> parse_quantity(std::string_view text) {
         const auto [end, error] = std::from_chars(exponent.data(), exponent.data() + exponent.size(), ten);
         if (error != std::errc() || end != exponent.data() + exponent.size())
             return refuse(kNone);
-        ten = std::clamp(ten, -100, 100);
+        ten = std::clamp(ten, -10'000, 10'000);
     } else {
         const auto suffix = std::ranges::find(kSuffixes, rest, &Suffix::text);
         if (suffix == std::end(kSuffixes))
@@ -87,29 +108,18 @@ Result<Quantity> parse_quantity(std::string_view text) {
         two = suffix->two;
     }
 
-    if (digits == 0 && !cut)
-        return Quantity{};
-    // In nano units: digits * 10^scale * 2^two, powers of ten taken one by one so that nothing overflows unseen.
-    Wide nano = digits;
-    constexpr Wide kRoom = std::numeric_limits<Wide>::max();
-    for (int scale = ten + 9 - behind; scale > 0; --scale) {
-        if (nano > kMost)
-            return refuse(kTooLarge);
-        nano *= 10;
-    }
-    // Binary before dividing: 0.5Gi has a digit behind the point that must not be rounded away.
-    for (int i = 0; i < two; ++i) {
-        if (nano > kRoom / 2)
-            return refuse(kTooLarge);
-        nano *= 2;
-    }
-    for (int scale = ten + 9 - behind; scale < 0; ++scale) {
-        cut = cut || nano % 10 != 0;
-        nano /= 10;
-    }
-    nano += cut ? 1 : 0;  // upstream rounds away from zero
-    if (nano > kMost)
-        return refuse(kTooLarge);
+    Decimal value;
+    int power = static_cast<int>(point) - 1 + ten;
+    for (const char c : digits)
+        if (c != '.')
+            value.append(c - '0', power--);
+    for (; power >= 0; --power)
+        value.append(0, power);
+    for (; two > 0; --two)
+        value.twice();
+    const Wide nano = value.nano_rounded_up();
+    if (nano > kMost * kNano)
+        return refuse("is above 2^63 - 1");
     return Quantity{negative ? -nano : nano};
 }
 

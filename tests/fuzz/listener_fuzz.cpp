@@ -67,9 +67,11 @@ std::vector<Expected> model_of(std::string_view bytes) {
     for (;;) {
         while (bytes.starts_with("\r\n"))
             bytes.remove_prefix(2);
-        const auto first = take_line(bytes);
+        auto first = take_line(bytes);
         if (!first)
             return requests;
+        // As the parser does, and as RFC 9112 section 3 allows.
+        first = first->substr(0, first->find_last_not_of(' ') + 1);
         const std::size_t blank = first->find(' ');
         const std::size_t second = first->rfind(' ');
         if (blank == std::string_view::npos || second == blank)
