@@ -192,4 +192,8 @@ Result<Wake> Loop::wake(Task on_wake) {
     return wake;
 }
 
+uv_loop_s& Loop::uv() noexcept {
+    return state_->loop;
+}
+
 }  // namespace tokenlet::agent

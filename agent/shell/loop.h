@@ -21,6 +21,8 @@
 
 #include "base/result.h"
 
+struct uv_loop_s;
+
 namespace tokenlet::agent {
 
 using Task = std::move_only_function<void()>;
@@ -69,6 +71,9 @@ public:
     [[nodiscard]] Result<Watch> watch_readable(int fd, Task on_readable);
     [[nodiscard]] Result<Watch> watch_signal(int signal, Task on_signal);
     [[nodiscard]] Result<Wake> wake(Task on_wake);
+
+    // For the API client, which brings handles of its own; they must go before the Loop.
+    [[nodiscard]] uv_loop_s& uv() noexcept;
 
 private:
     class State;
