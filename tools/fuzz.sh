@@ -10,7 +10,7 @@ corpus=build/corpus/$name
 log=$corpus.log
 mkdir -p "$corpus"
 
-# A single input may take half a minute (the listener tries twice on a starved machine) and 2 GiB.
+# A single input may take half a minute, on a starved machine, and 2 GiB.
 if "build/fuzz/tests/fuzz/${name}_fuzz" -max_total_time="$seconds" -timeout=30 -rss_limit_mb=2048 -print_final_stats=1 \
     -artifact_prefix="$corpus." "$corpus" "tests/fuzz/seeds/$name" &>"$log"; then
     printf '%-14s %10s executions in %s s\n' "$name" "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")" "$seconds"

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <functional>
@@ -56,8 +57,12 @@ public:
 private:
     void run() {
         eventfd_t count = 0;
-        while (::eventfd_read(bell_.get(), &count) == 0 && !stop_)
-            handle_(*listener_, listener_->drain());
+        while (!stop_) {
+            if (::eventfd_read(bell_.get(), &count) == 0)
+                handle_(*listener_, listener_->drain());
+            else if (errno != EINTR)  // a fuzzer's clock is a signal
+                return;
+        }
     }
 
     UniqueFd bell_;
@@ -84,6 +89,8 @@ public:
     bool send(std::string_view bytes) {
         while (!bytes.empty()) {
             const ssize_t n = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+            if (n < 0 && errno == EINTR)
+                continue;
             if (n < 0)
                 return false;
             bytes.remove_prefix(static_cast<std::size_t>(n));
@@ -96,7 +103,10 @@ public:
         std::string got;
         while (enough.empty() || got.find(enough) == std::string::npos) {
             pollfd poll{.fd = fd_.get(), .events = POLLIN, .revents = 0};
-            if (::poll(&poll, 1, 10'000) <= 0)
+            const int ready = ::poll(&poll, 1, 10'000);
+            if (ready < 0 && errno == EINTR)
+                continue;
+            if (ready <= 0)
                 return got + "<timeout>";
             char buffer[65536];
             const ssize_t n = ::read(fd_.get(), buffer, sizeof buffer);
