@@ -167,6 +167,23 @@ class ManifestDirectory(unittest.TestCase):
         aside.rename(self.agent.manifests)
         self.comes_back_unharmed()
 
+    def test_unmounted_holds_the_removal_until_it_is_mounted_again(self):
+        disk = self.away()
+        self.agent.manifests.mkdir(mode=0o755)
+        mount = subprocess.run(["mount", "--bind", disk, self.agent.manifests], capture_output=True, text=True, check=False)
+        if mount.returncode != 0:
+            self.skipTest(f"NOT TESTED: nothing can be mounted here: {mount.stderr.strip()}")
+        unmount = ["umount", "--lazy", str(self.agent.manifests)]
+        self.addCleanup(subprocess.run, unmount, capture_output=True, check=False)
+        self.comes_back_unharmed()
+        subprocess.run(unmount, check=True)
+        self.assertEqual([], os.listdir(self.agent.manifests))
+        held = wait_until(lambda: self.agent.status()["removalHeld"], "the removal to be held")
+        self.assertIn("another one", held)
+        self.assertEqual(self.before, self.seen())
+        subprocess.run(["mount", "--bind", disk, self.agent.manifests], check=True)
+        self.comes_back_unharmed()
+
     @unittest.skipUnless(os.geteuid() == 0, "only root can start an agent as another user")
     def test_that_may_no_longer_be_read_changes_nothing(self):
         user = 61001
