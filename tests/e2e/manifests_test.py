@@ -220,27 +220,33 @@ class ManifestDirectory(unittest.TestCase):
                            check=True, capture_output=True)
 
         def labelled(label):
-            text = pod("pod-0").replace("metadata:", f"metadata:\n  labels: {{tool: {label}}}")
+            source = "        - downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}\n"
+            text = pod("pod-0", extra=source).replace("metadata:", f"metadata:\n  labels: {{tool: {label}}}")
             (self.agent.base / "new.yaml").write_text(text)
             return self.agent.base / "new.yaml"
 
         vim = shutil.which("vim") or shutil.which("vim.tiny") or "vim"
         tools = {
-            "sed -i": lambda: subprocess.run(["sed", "-i", "s/image: none/image: sed/", str(path)], check=True),
             "cp": lambda: shutil.copyfile(labelled("cp"), path),
+            "sed": lambda: subprocess.run(["sed", "-i", "s/tool: cp/tool: sed/", str(path)], check=True),
             "rsync": lambda: subprocess.run(["rsync", "--checksum", str(labelled("rsync")), str(path)], check=True),
-            "unlink and create": lambda: (path.unlink(), path.write_text(labelled("again").read_text())),
-            "vim": lambda: subprocess.run([vim, "-es", "-u", "NONE", "-c", "%s/again/vim/e", "-c", "wq", str(path)], check=True,
-                                          stdin=subprocess.DEVNULL, capture_output=True),
-            "git": lambda: (git("init", "-q"), git("add", "."), git("commit", "-q", "-m", "x"),
-                            path.write_text(labelled("git").read_text()), git("checkout", "-q", "--", ".")),
+            "create": lambda: (path.unlink(), path.write_text(labelled("create").read_text())),
+            "vim": lambda: subprocess.run([vim, "-es", "-u", "NONE", "-c", "%s/tool: create/tool: vim/", "-c", "wq", str(path)],
+                                          check=True, stdin=subprocess.DEVNULL, capture_output=True),
+            "git": lambda: (path.write_text(labelled("git").read_text()), git("init", "-q"), git("add", "."),
+                            git("commit", "-q", "-m", "x"), path.unlink(), git("checkout", "-q", "--", ".")),
         }
         for name, tool in tools.items():
             with self.subTest(name):
                 if name in ("vim", "git", "rsync") and shutil.which(vim if name == "vim" else name) is None:
                     self.skipTest(f"NOT TESTED: {name} is not installed")
                 tool()
+                wait_until(lambda: f'tool="{name}"' in self.labels_of("pod-0"), "the edit to arrive")
                 self.comes_back_unharmed()
+
+    def labels_of(self, name: str) -> str:
+        labels = self.agent.volume(name) / "labels"
+        return labels.read_text() if labels.exists() else ""
 
     def test_that_gets_1000_manifests_at_once_projects_them_all(self):
         for i in range(1000):
