@@ -4,7 +4,7 @@
 // Shapes   read_refusal(HTTP answer) -> ApiError: whether to ask again and when, the server's own words, and what a person
 //          can do. Pure. An ApiError without a status means that there was no answer.
 // Units    base/time.h.     Owns  its text.     Threads  any.     Errors  are what this is about.
-// Source   kubernetes apimachinery pkg/apis/meta/v1/types.go, Status; RFC 9110 sections 5.6.7 and 10.2.3.
+// Source   kubernetes apimachinery pkg/apis/meta/v1/types.go, Status; RFC 9110 section 10.2.3.
 //
 // 408, 429 and every 5xx are worth another try; 401 is for the client, which reads its credentials again; all else is final.
 #pragma once
@@ -44,6 +44,7 @@ struct ApiError {
 
 struct Refusal {
     std::string_view what;  // "TokenRequest for shop/web": what was asked, for messages
+    std::string_view ns;    // of the request; empty: none
     int http_status = 0;
     std::string_view body;         // a Status in JSON, or whatever a proxy in between made up
     std::string_view retry_after;  // headers as they came, empty when there were none
@@ -58,8 +59,5 @@ struct Refusal {
 
 // "120", or a date, which counts from `now`; nullopt for anything else. Never negative, never more than a day.
 [[nodiscard]] std::optional<Duration> parse_retry_after(std::string_view text, WallTime now);
-
-// "Tue, 24 Nov 2026 05:39:00 GMT". Differs: the two obsolete forms that RFC 9110 knows are not read.
-[[nodiscard]] std::optional<WallTime> parse_http_date(std::string_view text);
 
 }  // namespace tokenlet::kube

@@ -33,7 +33,7 @@ inline constexpr std::size_t kMaxKubeconfigBytes = 4 * 1024 * 1024;
 
 // A certificate, a key or a token: here, or in a file that may change while we run.
 struct Material {
-    std::string file;   // absolute; empty: the bytes are here
+    std::string file;   // found from where we run, not from where the kubeconfig stands; empty: the bytes are here
     Secret bytes;       // decoded from base64 where the file had it so
     std::string where;  // for messages: "FILE: line 12: users[0].user.client-key-data"
 
@@ -49,7 +49,6 @@ struct ExecPlugin {
     std::vector<std::pair<std::string, std::string>> env;  // beside what we have ourselves
     std::string install_hint;
     bool provide_cluster_info = false;
-    std::string cluster_config_json;  // cluster extension client.authentication.k8s.io/exec; "" where there is none
 };
 
 enum class TlsVerification { On, Off };
@@ -62,6 +61,7 @@ struct Cluster {
     TlsVerification tls_verification = TlsVerification::On;  // Off only where the kubeconfig says so; warn about it
     Secret proxy_url;  // may hold a password; empty: as the environment says (HTTPS_PROXY, NO_PROXY)
     bool disable_compression = false;
+    std::string exec_config_json;  // extension client.authentication.k8s.io/exec, for plugins; "" where there is none
 };
 
 // Whose rights to use instead of our own, as `kubectl --as`.
@@ -72,7 +72,8 @@ struct Impersonation {
     std::vector<std::pair<std::string, std::string>> extra;
 };
 
-// At most one of token and exec is given; a client certificate may stand beside a token.
+// No credential at all is fine as well: somebody else may bring one. A client certificate may stand beside a token, nothing
+// beside exec.
 struct User {
     std::string name;  // of the entry in the kubeconfig
     Material client_certificate;
@@ -80,6 +81,8 @@ struct User {
     Material token;
     std::optional<ExecPlugin> exec;
     Impersonation impersonation;
+
+    [[nodiscard]] bool has_credential() const { return client_certificate.is_given() || token.is_given() || exec; }
 };
 
 struct ClusterAccess {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From "forbidden" to the manifest that ends it.
 //
-//     if (auto missing = read_missing_right(status.message))
+//     if (auto missing = read_missing_right(status.message, "shop"))
 //         advice = rbac_for(*missing);  // what `kubectl apply -f -` takes
 //
 // Shapes   read_missing_right() takes apart what the API server says of a request that RBAC or NodeRestriction refused;
@@ -45,8 +45,11 @@ struct Subject {
 // "system:serviceaccount:NS:NAME" is a ServiceAccount, everybody else a User. A Group is the caller's to name.
 [[nodiscard]] Subject subject_of(std::string_view user);
 
-// The message of a Status with reason Forbidden.
-[[nodiscard]] std::optional<MissingRight> read_missing_right(std::string_view message);
+// The message of a Status with reason Forbidden; `ns` is that of the request, which not every message repeats.
+[[nodiscard]] std::optional<MissingRight> read_missing_right(std::string_view message, std::string_view ns);
+
+// "allow ServiceAccount edge/tokenlet to create serviceaccounts/token 'web' in namespace shop", for one line.
+[[nodiscard]] std::string in_words(const MissingRight& right, const Subject& subject);
 
 // Documents of YAML, with a comment in front that says what they allow and to whom.
 [[nodiscard]] std::string rbac_for(const MissingRight& right);
