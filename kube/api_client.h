@@ -69,24 +69,6 @@ using ApiResult = std::expected<ApiAnswer, ApiError>;
 [[nodiscard]] std::string api_path(std::initializer_list<std::string_view> segments);
 [[nodiscard]] std::string api_query(std::initializer_list<std::pair<std::string_view, std::string_view>> parameters);
 
-// A call under way. Going away cancels it, unless it was left to the client.
-class ApiCall {
-public:
-    class Flight;
-
-    ApiCall() = default;
-    ApiCall(ApiCall&& other) noexcept;
-    ApiCall& operator=(ApiCall&& other) noexcept;
-    ~ApiCall();
-    explicit operator bool() const noexcept { return flight_ != nullptr; }  // false once done has been called
-    void leave_to_client() noexcept;
-
-private:
-    friend class ApiClient;
-    explicit ApiCall(Flight* flight) noexcept;
-    Flight* flight_ = nullptr;  // which points back at us
-};
-
 struct ApiClientOptions {
     std::string user_agent = "tokenlet";
     std::chrono::milliseconds connect_time{10'000};
@@ -102,8 +84,13 @@ struct ApiClientFigures {
     std::uint64_t connections = 0;
 };
 
+class ApiCall;
+
 class ApiClient {
 public:
+    class State;
+    class Flight;
+
     [[nodiscard]] static Result<std::unique_ptr<ApiClient>> create(uv_loop_s& loop, ClusterAccess access,
                                                                    ApiClientOptions options);
     ApiClient(const ApiClient&) = delete;
@@ -118,9 +105,27 @@ public:
     [[nodiscard]] std::vector<std::string> warnings() const;
 
 private:
-    class State;
     explicit ApiClient(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;
+};
+
+// A call under way. Going away cancels it, unless it was left to the client; it may outlive the client.
+class ApiCall {
+public:
+    ApiCall() = default;
+    ApiCall(ApiCall&& other) noexcept;
+    ApiCall& operator=(ApiCall&& other) noexcept;
+    ~ApiCall() { cancel(); }
+    explicit operator bool() const noexcept { return flight_ != nullptr; }  // false once done is called
+    void leave_to_client() noexcept;
+
+private:
+    friend class ApiClient;
+    ApiCall(ApiClient::Flight* flight, ApiClient::State& owner) noexcept;
+    void cancel() noexcept;
+
+    ApiClient::Flight* flight_ = nullptr;  // which points back at us
+    ApiClient::State* owner_ = nullptr;
 };
 
 }  // namespace tokenlet::kube

@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "base/result.h"
 #include "base/secret.h"
@@ -64,6 +65,8 @@ public:
 
     void with_current(std::move_only_function<void(CredentialResult)> use);
     void refused(std::uint64_t version);
+    // Why a file that changed, or went, could not take the place of what was; empty when all is well.
+    [[nodiscard]] const std::string& problem() const;
 
 private:
     class State;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // HTTP requests on a libuv loop, by libcurl: many at once, over few connections.
 //
-//     Transfer pending = transfers->start(std::move(request), [](HttpResult result) { ... });
+//     HttpTransfers::Transfer pending = transfers->start(std::move(request), [](HttpResult result) { ... });
 //
 // Shapes   done is called once, on the loop, never before start() has returned; on_data for each piece of a 2xx answer
 //          before it. A Transfer that goes takes both with it. Either may destroy anything, this object included.
@@ -68,6 +68,7 @@ struct HttpAnswer {
     Secret body{};
 
     [[nodiscard]] std::string_view header(std::string_view name) const;  // the first of that name, or ""
+    [[nodiscard]] std::vector<std::string_view> all(std::string_view name) const;
 };
 
 struct HttpFailure {
@@ -84,36 +85,40 @@ struct HttpFailure {
 
 using HttpResult = std::expected<HttpAnswer, HttpFailure>;
 
-// One request under way. Going away cancels it.
-class Transfer {
-public:
-    class Flight;
-
-    Transfer() = default;
-    Transfer(Transfer&& other) noexcept;
-    Transfer& operator=(Transfer&& other) noexcept;
-    ~Transfer();
-    explicit operator bool() const noexcept { return flight_ != nullptr; }  // false once done has been called
-
-private:
-    friend class HttpTransfers;
-    explicit Transfer(Flight* flight) noexcept;
-    Flight* flight_ = nullptr;  // which points back at us
-};
-
 class HttpTransfers {
 public:
+    class State;
+    class Flight;
+
     [[nodiscard]] static Result<std::unique_ptr<HttpTransfers>> create(uv_loop_s& loop);
     HttpTransfers(const HttpTransfers&) = delete;
     HttpTransfers& operator=(const HttpTransfers&) = delete;
     ~HttpTransfers();
+
+    // A request under way. Going away cancels it; it may outlive the HttpTransfers.
+    class Transfer {
+    public:
+        Transfer() = default;
+        Transfer(Transfer&& other) noexcept;
+        Transfer& operator=(Transfer&& other) noexcept;
+        ~Transfer() { cancel(); }
+        explicit operator bool() const noexcept { return flight_ != nullptr; }  // false once done is called
+
+    private:
+        friend class HttpTransfers;
+        friend class Flight;
+        Transfer(Flight* flight, State& owner) noexcept;
+        void cancel() noexcept;
+
+        Flight* flight_ = nullptr;  // which points back at us
+        State* owner_ = nullptr;
+    };
 
     [[nodiscard]] Transfer start(HttpRequest request, std::move_only_function<void(HttpResult)> done);
     // Connections made so far: what keep-alive saves is visible here.
     [[nodiscard]] std::size_t connections_made() const;
 
 private:
-    class State;
     explicit HttpTransfers(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;
 };
