@@ -19,8 +19,8 @@ protected:
     Scratch scratch{GetParam()};
 };
 
-INSTANTIATE_TEST_SUITE_P(, DurableFile, testing::Values("/dev/shm", "/tmp"),
-                         [](const auto& place) { return place.param == "/tmp" ? "OnDisk" : "InMemory"; });
+INSTANTIATE_TEST_SUITE_P(, DurableFile, testing::Values("/dev/shm", "/var/tmp"),
+                         [](const auto& place) { return place.param == "/var/tmp" ? "OnDisk" : "InMemory"; });
 
 TEST_P(DurableFile, IsReadAsItWasWrittenWithExactlyItsMode) {
     const mode_t old = ::umask(0077);

@@ -15,7 +15,7 @@ os.environ.setdefault("TOKENLET", str(ROOT / "build/bench/cli/tokenlet"))
 sys.path.append(str(ROOT / "tests/e2e"))
 import daemon
 
-MEMORY, DISK, BUILD = "/dev/shm", "/tmp", str(ROOT / "build/bench")
+MEMORY, DISK, BUILD = "/dev/shm", "/var/tmp", str(ROOT / "build/bench")
 
 
 def pod(name: str) -> str:

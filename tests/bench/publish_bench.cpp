@@ -264,8 +264,8 @@ void run_memory() {
 }
 
 void run_disk(const char* what, Durability durability, int rounds) {
-    Ours ours("/tmp", durability);
-    Plain plain("/tmp", durability);
+    Ours ours("/var/tmp", durability);
+    Plain plain("/var/tmp", durability);
     bench::compare(
         {.what = what, .against = "plain calls", .target = ""}, rounds, [&] { ours.rotate(); },
         [&] { plain.rotate(); });

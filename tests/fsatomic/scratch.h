@@ -23,7 +23,7 @@
 namespace tokenlet::fsatomic {
 
 inline constexpr const char* kTmpfs = "/dev/shm";
-inline constexpr const char* kDisk = "/tmp";
+inline constexpr const char* kDisk = "/var/tmp";
 
 inline std::string file_system_name(const testing::TestParamInfo<const char*>& tested) {
     return tested.param == std::string(kTmpfs) ? "Tmpfs" : "Disk";

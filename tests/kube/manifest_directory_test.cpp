@@ -27,8 +27,8 @@ protected:
     Watched watched_{files_.path()};
 };
 
-INSTANTIATE_TEST_SUITE_P(On, ManifestDirectoryTest, ::testing::Values("/dev/shm", "/tmp"),
-                         [](const auto& place) { return place.param == std::string("/tmp") ? "Disk" : "Tmpfs"; });
+INSTANTIATE_TEST_SUITE_P(On, ManifestDirectoryTest, ::testing::Values("/dev/shm", "/var/tmp"),
+                         [](const auto& place) { return place.param == std::string("/var/tmp") ? "Disk" : "Tmpfs"; });
 
 TEST_P(ManifestDirectoryTest, IsDueAtOnceAndThenOnlyWhenSomethingChanged) {
     EXPECT_TRUE(watched_.look());

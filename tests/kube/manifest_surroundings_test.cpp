@@ -50,7 +50,7 @@ void become_nobody(const ManifestFiles& files) {
 #define EXPECT_CHILD_PASSES(...)                        \
     const int child_status = run_in_child(__VA_ARGS__); \
     if (child_status == kSkipChild)                     \
-        GTEST_SKIP() << "not allowed here";             \
+        GTEST_SKIP() << "NOT TESTED: not allowed here"; \
     EXPECT_EQ(child_status, 0)
 
 TEST(ManifestSurroundings, ADiskMountedLateIsSeenAndAnUnmountedOneTakesNothingAlong) {
