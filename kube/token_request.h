@@ -37,6 +37,10 @@ struct TokenRequest {
     [[nodiscard]] std::string key() const;
 };
 
+struct Rebound {
+    std::optional<BoundObjectRef> to;  // unset: nothing
+};
+
 struct IssuedToken {
     tokenlet::Secret token;
     WallTime expiration_timestamp;        // status.expirationTimestamp, not the JWT's exp
@@ -44,6 +48,7 @@ struct IssuedToken {
     std::string service_account_uid;      // metadata.uid of the answer
     std::vector<std::string> warnings;    // Warning headers, for a person
     std::optional<WallTime> server_time;  // the issuer's clock when it answered, where it told
+    std::optional<Rebound> rebound{};     // where it was bound to something else than was asked for
 };
 
 }  // namespace tokenlet::kube

@@ -68,6 +68,7 @@ struct IssuerPod {
     kube::ObjectKey pod;
     std::string uid;
     std::string service_account;
+    bool drawn = false;  // the uid was drawn here: nobody else can know it
     bool operator==(const IssuerPod&) const = default;
 };
 
@@ -85,6 +86,21 @@ struct TellIssuer {
 struct RequestToken {
     RequestId id = 0;
     kube::TokenRequest request;
+    BootTime needed_by{};  // when readers are lost without it: of several, the first goes first
+};
+
+// What a source of objects other than the manifests can tell of.
+struct WatchedObject {
+    enum class Kind { ServiceAccount, ConfigMap, Secret, ClusterTrustBundle, BundlesOfSigner };
+    Kind kind = Kind::ConfigMap;
+    kube::ObjectKey key;  // BundlesOfSigner: the signer's name
+    auto operator<=>(const WatchedObject&) const = default;
+};
+
+// Tell of these objects from now on, and no longer of those. Answer: Core::on_object, as often as there is news.
+struct WatchObjects {
+    std::vector<WatchedObject> added;
+    std::vector<WatchedObject> removed;
 };
 
 // Publish this payload, then its record and the stable names. Generations in `keep` are in their grace time and stay,
@@ -118,8 +134,8 @@ struct Report {
     std::vector<std::pair<std::string, std::string>> fields;
 };
 
-using Command = std::variant<ListManifests, SaveIdentities, TellIssuer, RequestToken, PublishVolume, SweepVolume,
-                             RemoveVolume, Report>;
+using Command = std::variant<ListManifests, SaveIdentities, TellIssuer, RequestToken, WatchObjects, PublishVolume,
+                             SweepVolume, RemoveVolume, Report>;
 
 // Answers that are more than a Result<>.
 
@@ -128,6 +144,10 @@ struct TokenFailure {
     std::optional<Duration> retry_after;
 };
 using TokenAnswer = std::expected<kube::IssuedToken, TokenFailure>;
+
+// All that there is of what is watched: nothing, one object, or for a signer several. An error: it cannot be told, for want of
+// a right (Denied), an answer (Unavailable) or the kind itself (Invalid).
+using ObjectNews = Result<std::vector<kube::Object>>;
 
 struct PublishOutcome {
     bool wrote = false;                // a new generation was made

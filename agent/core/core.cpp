@@ -67,6 +67,7 @@ void Core::State::settle(Now now) {
         if (const auto volume = volumes_.find(id); volume != volumes_.end() && volume->second->plan == nullptr)
             remove(*volume->second);
     }
+    watch_objects();
     save_identities();
     tell_issuer();
     for (const std::uint64_t id : std::exchange(waking_tokens_, {})) {
@@ -171,6 +172,16 @@ void Core::on_root_ca(Now now, const std::string& pem) {
 
 void Core::on_issuer_keys(Now now, std::vector<std::string> key_ids) {
     state_->on_issuer_keys(std::move(key_ids));
+    state_->settle(now);
+}
+
+void Core::on_issuer_name(Now now, const std::string& name) {
+    state_->on_issuer_name(name);
+    state_->settle(now);
+}
+
+void Core::on_object(Now now, const WatchedObject& what, ObjectNews news) {
+    state_->on_object(what, std::move(news));
     state_->settle(now);
 }
 

@@ -37,10 +37,17 @@ enum class IssuerClock {
     Measured,  // another machine's: its distance from ours is taken from each answer
 };
 
+// Where ServiceAccounts, ConfigMaps, Secrets and ClusterTrustBundles come from.
+enum class ObjectsFrom {
+    Manifests,  // alone: an account that none describes is made by the issuer
+    Cluster,    // too: what a manifest says goes before it
+};
+
 struct CoreSettings {
     std::string boot_id;  // /proc/sys/kernel/random/boot_id: tells whether recorded boot times still count
     std::string issuer;   // the iss of its tokens, where it is known beforehand: a token of another one is due at once
     IssuerClock issuer_clock = IssuerClock::Ours;
+    ObjectsFrom objects_from = ObjectsFrom::Manifests;
     rotation::RotationPolicy rotation;
     Duration removal_delay = std::chrono::seconds(10);
     Duration grace = std::chrono::seconds(10);
@@ -73,6 +80,11 @@ public:
     void on_root_ca(Now now, const std::string& pem);
     // The key ids whose signatures verifiers accept; a token of another key is due at once. Never called: unknown.
     void on_issuer_keys(Now now, std::vector<std::string> key_ids);
+
+    // The iss of the issuer's tokens, where it was not known beforehand.
+    void on_issuer_name(Now now, const std::string& name);
+    // What a source of objects knows now; answers WatchObjects.
+    void on_object(Now now, const WatchedObject& what, ObjectNews news);
 
     // Time.
     void on_timer(Now now);

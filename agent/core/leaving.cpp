@@ -93,7 +93,8 @@ void Core::State::consider_removals(Now now) {
         const kube::Changes changes = manifests_.forget(identity);
         if (identity.kind == "ServiceAccount") {
             accounts_gone_.push_back(identity.key);
-            account_uids_.erase(identity.key);
+            if (settings_.objects_from == ObjectsFrom::Manifests)
+                account_uids_.erase(identity.key);
             accounts_to_tell_.erase(identity.key);
             if (identity.key.name == kube::kDefaultServiceAccount)
                 accounts_to_tell_.insert(identity.key);  // goes on to exist, as another one

@@ -143,6 +143,7 @@ void Core::State::wake_account(const kube::ObjectKey& key) {
 }
 
 void Core::State::wake_users(const kube::Identity& object) {
+    watches_stale_ = true;  // a manifest may have come before what is watched, or left
     UsedObject used{projector::ObjectKind::ConfigMap, object.key};
     if (object.kind == "Secret")
         used.first = projector::ObjectKind::Secret;
@@ -202,15 +203,11 @@ void Core::State::plan_pod(Now now, PodState& pod) {
 
 Result<projector::Plan> Core::State::make_plan(const kube::Pod& manifest, const PodState& pod) const {
     const kube::ObjectKey account = projector::account_of(manifest);
-    const kube::ServiceAccount* found = manifests_.service_account(account);
-    // The API server makes this one in every namespace.
     const kube::ServiceAccount implied{
         .meta = {.ns = account.ns, .name = account.name, .uid = {}, .labels = {}, .annotations = {}},
         .origin = {},
         .automount_service_account_token = {}};
-    if (found == nullptr && account.name == kube::kDefaultServiceAccount)
-        found = &implied;
-    kube::Pod admitted = TRY(projector::admit(manifest, found));
+    kube::Pod admitted = TRY(projector::admit(manifest, service_account(account, implied)));
     TRY(kube::check(admitted, settings_.policy));
     admitted.meta.uid = pod.uid;
     projector::Plan plan = TRY(projector::compile(
@@ -229,6 +226,7 @@ void Core::State::file_under(PodState& pod, const std::set<kube::ObjectKey>& acc
     if (std::ranges::equal(pod.accounts, accounts, {},
                            [](const auto& pods) -> const kube::ObjectKey& { return pods->first; }))
         return;
+    watches_stale_ = true;
     for (const PodsByAccount::iterator pods : std::exchange(pod.accounts, {})) {
         pods->second.erase(pod.id);
         if (pods->second.empty())
@@ -245,7 +243,7 @@ Result<const kube::ConfigMap*> Core::State::config_map(const kube::ObjectKey& ke
     if (const kube::ConfigMap* found = manifests_.config_map(key))
         return found;
     if (key.name != kube::kRootCaConfigMap || root_ca_pem_.empty())
-        return fail(Errc::NotFound, "not found");
+        return watched_object<kube::ConfigMap>(WatchedObject::Kind::ConfigMap, key);
     kube::ConfigMap& published = root_cas_[key.ns];
     if (published.data.empty()) {
         published.meta.ns = key.ns;
@@ -258,11 +256,7 @@ Result<const kube::ConfigMap*> Core::State::config_map(const kube::ObjectKey& ke
 Result<const kube::Secret*> Core::State::secret(const kube::ObjectKey& key) const {
     if (const kube::Secret* found = manifests_.secret(key))
         return found;
-    return fail(Errc::NotFound, "not found");
-}
-
-Result<std::vector<const kube::ClusterTrustBundle*>> Core::State::trust_bundles() const {
-    return manifests_.trust_bundles();
+    return watched_object<kube::Secret>(WatchedObject::Kind::Secret, key);
 }
 
 }  // namespace tokenlet::agent

@@ -54,6 +54,11 @@ void Core::State::tell_issuer() {
     const DeadlineId retry{DeadlineKind::TellIssuer};
     if (telling_ || deadlines_.deadline(retry))
         return;
+    const bool own_accounts = settings_.objects_from == ObjectsFrom::Cluster;
+    if (own_accounts) {
+        accounts_gone_.clear();
+        accounts_to_tell_.clear();
+    }
     if (accounts_gone_.empty() && pods_gone_.empty() && accounts_to_tell_.empty() && pods_to_tell_.empty() &&
         !everything_to_tell_)
         return;
@@ -75,7 +80,8 @@ void Core::State::tell_issuer() {
     }
     // A Pod may name an account that does not exist. It would never be answered for, and be told again without end.
     std::erase_if(accounts_to_tell_, [&](const kube::ObjectKey& key) {
-        return manifests_.service_account(key) == nullptr && key.name != kube::kDefaultServiceAccount;
+        return own_accounts ||
+               (manifests_.service_account(key) == nullptr && key.name != kube::kDefaultServiceAccount);
     });
     for (const kube::ObjectKey& key : accounts_to_tell_) {
         const kube::ServiceAccount* account = manifests_.service_account(key);
@@ -83,7 +89,7 @@ void Core::State::tell_issuer() {
     }
     for (const std::uint64_t id : pods_to_tell_) {
         const PodState& pod = *pods_.at(id);
-        tell.pods.push_back({pod.key, pod.uid, pod.plan->service_account});
+        tell.pods.push_back({pod.key, pod.uid, pod.plan->service_account, pod.drawn});
     }
     telling_ = tell;
     commands_.emplace_back(std::move(tell));

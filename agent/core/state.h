@@ -5,6 +5,7 @@
 //   pods.cpp      from listings to Pods: uids, admission, plans
 //   leaving.cpp   when a Pod or another object is gone, and when it only looks so
 //   registers.cpp what must be durable or known to the issuer before a token may be asked for
+//   objects.cpp   what is watched at the API server, beside what manifests say
 //   tokens.cpp    asking, answers, adoption
 //   volumes.cpp   building, publishing, grace, removal
 //   snapshot.cpp  status()
@@ -138,6 +139,15 @@ struct Turn {
     auto operator<=>(const Turn&) const = default;
 };
 
+// What is known of one watched object.
+struct Watched {
+    std::vector<kube::Object> objects;
+    bool known = false;  // there has been an answer, which objects shows
+    Boxed<Error> error;  // why there is no newer one; what is known stays
+
+    [[nodiscard]] bool is_waiting() const { return !known && !error; }
+};
+
 class Core::State final : public projector::Objects {
 public:
     using Field = std::pair<std::string, std::string>;
@@ -164,8 +174,12 @@ public:
 
     // tokens.cpp
     void on_token(Now now, RequestId id, TokenAnswer answer);
+    void on_issuer_name(const std::string& name);
     void on_issuer_keys(std::vector<std::string> key_ids);
     Result<> rotate_now(const kube::ObjectKey& pod, const std::string& volume);
+
+    // objects.cpp
+    void on_object(const WatchedObject& what, ObjectNews news);
 
     // volumes.cpp
     void adopt(Now now, std::vector<FoundVolume> found);
@@ -217,6 +231,19 @@ private:
     void tell_issuer();
     [[nodiscard]] bool may_ask(const PodState& pod) const;
     void take_account_uid(const kube::ObjectKey& account, const std::string& uid);
+
+    // objects.cpp
+    void watch_objects();
+    void take_watched_account(const kube::ObjectKey& key, const Watched& account);
+    [[nodiscard]] const Watched* watched(WatchedObject::Kind kind, const kube::ObjectKey& key) const;
+    template <class T>
+    [[nodiscard]] Result<const T*> watched_object(WatchedObject::Kind kind, const kube::ObjectKey& key) const;
+    [[nodiscard]] const kube::ServiceAccount* service_account(const kube::ObjectKey& key,
+                                                              const kube::ServiceAccount& implied) const;
+    [[nodiscard]] const Error* account_trouble(const PodState& pod) const;  // null: none
+    [[nodiscard]] static std::vector<WatchedObject> watches_of(const VolumeState& volume);
+    [[nodiscard]] bool awaits_object(const VolumeState& volume) const;
+    [[nodiscard]] const Error* bundle_trouble(const VolumeState& volume) const;  // null: none
 
     // tokens.cpp
     std::uint64_t want_token(const VolumeState& volume, const kube::TokenRequest& request);
@@ -309,12 +336,18 @@ private:
     std::map<std::uint64_t, TokenUse> uses_;
     std::set<std::uint64_t> waking_tokens_;
     std::set<Turn> asking_;
+    unsigned turns_ = 0;
     std::optional<std::set<std::string, std::less<>>> key_ids_;
     std::set<std::string, std::less<>> names_;  // issuers, keys and account uids of tokens, each once; grows slowly
     std::string root_ca_pem_;
     mutable std::map<std::string, kube::ConfigMap> root_cas_;  // kube-root-ca.crt by namespace, made when asked for
     std::uint64_t requests_ = 0;
     std::uint64_t request_failures_ = 0;
+
+    std::map<WatchedObject, Watched> watched_;
+    bool watches_stale_ = false;  // what has to be watched may be something else now
+    const Error waiting_for_cluster_{Errc::Unavailable, "waiting for the API server"};
+    const Error no_account_{Errc::NotFound, "its service account does not exist at the API server"};
 
     std::map<std::uint64_t, std::unique_ptr<VolumeState>> volumes_;
     VolumesByObject users_;

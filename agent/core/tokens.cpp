@@ -10,6 +10,8 @@ namespace {
 // A Pod that waits for its first token is as urgent as a token with this long to live.
 constexpr Duration kFirstTokenUrgency = std::chrono::minutes(1);
 
+constexpr unsigned kTurnsToOneThatFails = 4;
+
 std::size_t hash_of(const std::vector<std::string>& texts) {
     std::size_t hash = 0;
     for (const std::string& text : texts)
@@ -96,13 +98,21 @@ bool Core::State::is_foreign(const PodState& pod, const rotation::HeldToken& hel
     const auto account = account_uids_.find(planned_account(pod));
     const bool other_issuer = !settings_.issuer.empty() && held.issuer != settings_.issuer;
     const bool other_key = key_ids_ && !key_ids_->contains(held.key_id);
-    const bool other_account = account != account_uids_.end() && held.service_account_uid != account->second;
+    // A cluster's account that we may not read has no uid here.
+    const bool other_account =
+        account != account_uids_.end() && !account->second.empty() && held.service_account_uid != account->second;
     return other_issuer || other_key || other_account;
 }
 
 void Core::State::demand_if_foreign(TokenUse& use) {
     if (use.token->held && is_foreign(*use.pod, *use.token->held))
         demand(use);
+}
+
+void Core::State::on_issuer_name(const std::string& name) {
+    settings_.issuer = name;
+    for (auto& [id, use] : uses_)
+        demand_if_foreign(use);
 }
 
 void Core::State::on_issuer_keys(std::vector<std::string> key_ids) {
@@ -148,8 +158,15 @@ void Core::State::look_at_token(Now now, TokenUse& use) {
 
 void Core::State::ask_for_tokens(Now now) {
     while (!asking_.empty() && tokens_.in_flight() < settings_.requests_at_once) {
-        const std::uint64_t id = asking_.begin()->token;
-        asking_.erase(asking_.begin());
+        // Every so often one that has failed: it may have less time left than all the others, however many they are.
+        auto next = asking_.begin();
+        if (++turns_ % kTurnsToOneThatFails == 0) {
+            if (const auto failing = asking_.lower_bound({.failing = true, .at = BootTime::min(), .token = 0});
+                failing != asking_.end())
+                next = failing;
+        }
+        const std::uint64_t id = next->token;
+        asking_.erase(next);
         TokenUse& use = uses_.at(id);
         // It may have stood here for a while, and twice.
         const rotation::Verdict verdict = tokens_.check(*use.token, now.boot, issuer_now(now));
@@ -158,7 +175,11 @@ void Core::State::ask_for_tokens(Now now) {
                 deadlines_.set({DeadlineKind::Token, id}, *verdict.look_again);
             continue;
         }
-        commands_.emplace_back(RequestToken{tokens_.begin(*use.token, now.boot), request_of(use)});
+        const auto& held = use.token->held;
+        commands_.emplace_back(
+            RequestToken{.id = tokens_.begin(*use.token, now.boot),
+                         .request = request_of(use),
+                         .needed_by = held ? held->times.received + held->times.ttl : now.boot + kFirstTokenUrgency});
         deadlines_.set({DeadlineKind::Token, id}, now.boot + rotation::kAnswerTimeout);
         ++requests_;
     }
@@ -188,7 +209,9 @@ void Core::State::take_token(Now now, TokenUse& use, kube::IssuedToken issued) {
     if (settings_.issuer_clock == IssuerClock::Measured)
         skew_ = issued.server_time.value_or(issued_at) - now.wall;
 
-    const kube::TokenRequest request = request_of(use);
+    kube::TokenRequest request = request_of(use);
+    if (issued.rebound)
+        request.bound_object_ref = issued.rebound->to;
     const Result<> checked = jwt ? kube::check_token(*jwt, request, issuer_now(now)) : std::unexpected(jwt.error());
     if (!checked) {
         // Not the caller's fault, so not final: the issuer may do better the next time.

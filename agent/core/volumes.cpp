@@ -153,6 +153,7 @@ void Core::State::set_tokens(Now now, VolumeState& volume) {
 
 // Files the volume under the objects it uses, so that their changes wake it; a null plan takes it out.
 void Core::State::set_users(VolumeState& volume, const projector::VolumePlan* plan) {
+    watches_stale_ = true;
     for (const VolumesByObject::iterator users : std::exchange(volume.objects, {})) {
         users->second.erase(volume.id);
         if (users->second.empty())
@@ -194,13 +195,15 @@ void Core::State::look_at_volume(VolumeState& volume) {
 
     std::vector<projector::TokenBytes> bytes;
     VolumeState::Published pending;
-    volume.waiting = false;
+    volume.waiting = awaits_object(volume);
+    const Error* const no_account = account_trouble(*volume.pod);
     for (const std::uint64_t id : volume.tokens) {
         const TokenCache::Token& token = *uses_.at(id).token;
         if (!token.held) {
-            volume.waiting = volume.waiting || !token.error;
-            bytes.emplace_back(token.error ? std::unexpected(*token.error)
-                                           : fail(Errc::Unavailable, "waiting for the issuer"));
+            volume.waiting = volume.waiting || (!token.error && no_account == nullptr);
+            bytes.emplace_back(token.error             ? std::unexpected(*token.error)
+                               : no_account != nullptr ? std::unexpected(*no_account)
+                                                       : fail(Errc::Unavailable, "waiting for the issuer"));
             pending.token_counts.push_back(0);
             continue;
         }
@@ -213,7 +216,10 @@ void Core::State::look_at_volume(VolumeState& volume) {
         pending.expires = std::min(pending.expires.value_or(WallTime::max()), times.expires);
         pending.token_counts.push_back(token.received);
     }
-    Result<fsatomic::Payload> payload = projector::build(*volume.pod->plan, *volume.plan, bytes, *this);
+    const Error* const no_bundle = bundle_trouble(volume);
+    Result<fsatomic::Payload> payload = no_bundle != nullptr
+                                            ? std::unexpected(*no_bundle)
+                                            : projector::build(*volume.pod->plan, *volume.plan, bytes, *this);
     if (!payload) {
         // What it lacks is a token or an object: the mark comes with it.
         if (!volume.error || volume.error->what != payload.error().what) {

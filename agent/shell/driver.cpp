@@ -66,6 +66,7 @@ void Driver::carry_out_pending(Now now) {
         std::visit([&](auto& what) { carry_out(std::move(what), at); }, command);
     }
     issuer_due_ = parts_.issuer.maintain(now);
+    objects_due_ = parts_.objects == nullptr ? std::nullopt : parts_.objects->maintain(now);
     carrying_out_ = false;
     settle_up(now);
     arm(now);
@@ -80,7 +81,7 @@ void Driver::settle_up(Now now) {
 void Driver::arm(Now now) {
     std::optional<BootTime> next;
     for (const std::optional<BootTime>& due :
-         {parts_.core->next_deadline(), parts_.publisher->next_deadline(), issuer_due_, chores_.next()})
+         {parts_.core->next_deadline(), parts_.publisher->next_deadline(), issuer_due_, objects_due_, chores_.next()})
         if (due && (!next || *due < *next))
             next = due;
     timers_->arm(next, now.boot);
@@ -131,6 +132,18 @@ void Driver::list_manifests() {
 
 void Driver::on_root_ca(const std::string& pem) {
     tell([&](Core& core, Now now) { core.on_root_ca(now, pem); });
+}
+
+void Driver::on_issuer_name(const std::string& name) {
+    tell([&](Core& core, Now now) { core.on_issuer_name(now, name); });
+}
+
+void Driver::on_object(const WatchedObject& what, ObjectNews news) {
+    tell([&](Core& core, Now now) { core.on_object(now, what, std::move(news)); });
+}
+
+void Driver::look_at_time() {
+    carry_out_pending(parts_.clock());
 }
 
 void Driver::on_issuer_keys(std::vector<std::string> key_ids) {
@@ -206,10 +219,16 @@ void Driver::carry_out(TellIssuer&& command, Now) {
 
 void Driver::carry_out(RequestToken&& command, Now) {
     ++unanswered_;
-    parts_.issuer.issue(std::move(command.request), [this, id = command.id](TokenAnswer answer) {
+    const RequestId id = command.id;
+    parts_.issuer.issue(std::move(command), [this, id](TokenAnswer answer) {
         --unanswered_;
         tell([&](Core& core, Now now) { core.on_token(now, id, std::move(answer)); });
     });
+}
+
+void Driver::carry_out(WatchObjects&& command, Now now) {
+    if (parts_.objects != nullptr)
+        parts_.objects->watch(std::move(command), now);
 }
 
 void Driver::carry_out(PublishVolume&& command, Now now) {

@@ -4,7 +4,7 @@
 // Shapes   every event goes one way: read the clocks, tell the core, carry out commands until there are none, arm the one
 //          timer for what is due next. A turn ends after kTurn, and the rest is carried out on the next one.
 // Units    base/time.h. This is the one place of the shell that reads the clocks.
-// Owns     the core and what carries its commands out; the loop, the logger and the issuer are lent.
+// Owns     the core and what carries its commands out; the loop, the logger, the issuer and the object source are lent.
 // Threads  the loop's.
 // Errors   start(): timers and descriptors that the kernel refuses. Everything later belongs to a Pod, a volume or the
 //          manifest directory, and is the core's to deal with.
@@ -21,6 +21,7 @@
 #include "agent/shell/identity_store.h"
 #include "agent/shell/log.h"
 #include "agent/shell/loop.h"
+#include "agent/shell/object_source.h"
 #include "agent/shell/publisher.h"
 #include "agent/shell/timers.h"
 #include "agent/shell/token_issuer.h"
@@ -51,6 +52,7 @@ public:
         std::shared_ptr<IdentityStore> identities;
         kube::ManifestDirectory manifests;
         Duration resync;
+        ObjectSource* objects = nullptr;  // null: manifests are all there is
     };
 
     explicit Driver(Parts parts);
@@ -69,7 +71,11 @@ public:
     // News from outside the core.
     void list_manifests();
     void on_root_ca(const std::string& pem);
+    void on_issuer_name(const std::string& name);
     void on_issuer_keys(std::vector<std::string> key_ids);
+    void on_object(const WatchedObject& what, ObjectNews news);
+    // Something of the issuer's or the object source's own may be due.
+    void look_at_time();
     void release_removals();
     [[nodiscard]] Result<> rotate_now(const kube::ObjectKey& pod, const std::string& volume);
 
@@ -91,6 +97,7 @@ private:
     void carry_out(SaveIdentities&& command, Now now);
     void carry_out(TellIssuer&& command, Now now);
     void carry_out(RequestToken&& command, Now now);
+    void carry_out(WatchObjects&& command, Now now);
     void carry_out(PublishVolume&& command, Now now);
     void carry_out(SweepVolume&& command, Now now);
     void carry_out(RemoveVolume&& command, Now now);
@@ -111,6 +118,7 @@ private:
     Task call_;
     std::optional<Watchdog> watchdog_;
     std::optional<BootTime> issuer_due_;
+    std::optional<BootTime> objects_due_;
     std::shared_ptr<Driver*> self_;  // emptied when we go: answers on their way find nobody
 };
 

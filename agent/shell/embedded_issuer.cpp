@@ -34,8 +34,8 @@ void EmbeddedIssuer::tell_keys() {
     news_.keys(told_keys_);
 }
 
-void EmbeddedIssuer::issue(kube::TokenRequest request, std::move_only_function<void(TokenAnswer)> done) {
-    Result<kube::IssuedToken> issued = authority_.issue(request, clock_().wall);
+void EmbeddedIssuer::issue(RequestToken ask, std::move_only_function<void(TokenAnswer)> done) {
+    Result<kube::IssuedToken> issued = authority_.issue(ask.request, clock_().wall);
     TokenAnswer answer;
     if (issued) {
         issued->token = issued->token.copy();  // without the room it grew in: it is held until the next one comes

@@ -21,24 +21,17 @@
 
 namespace tokenlet::agent {
 
-struct IssuerNews {
-    std::function<void(const std::string& pem)> root_ca;
-    std::function<void(std::vector<std::string> key_ids)> keys;
-    std::function<void(Report)> report;
-};
-
 class EmbeddedIssuer : public TokenIssuer {
 public:
     EmbeddedIssuer(Loop& loop, authority::Authority authority, std::string node_name, std::function<Now()> clock);
     ~EmbeddedIssuer() override;
 
-    void announce(IssuerNews news);
-    void issue(kube::TokenRequest request, std::move_only_function<void(TokenAnswer)> done) override;
+    void announce(IssuerNews news) override;
+    void issue(RequestToken ask, std::move_only_function<void(TokenAnswer)> done) override;
     void tell(TellIssuer news, std::move_only_function<void(Result<IssuerAnswer>)> done) override;
     std::optional<BootTime> maintain(Now now) override;
 
-    // Makes everything durable. Call it last.
-    [[nodiscard]] Result<> close(WallTime now) { return authority_.close(now); }
+    [[nodiscard]] Result<> close(WallTime now) override { return authority_.close(now); }
 
 private:
     Result<IssuerAnswer> take_in(const TellIssuer& news);

@@ -128,6 +128,7 @@ public:
         if (mode_ == Mode::Serve)
             TRY(serve_status());
         issuer_->announce({.root_ca = [this](const std::string& pem) { driver_->on_root_ca(pem); },
+                           .name = [this](const std::string& name) { driver_->on_issuer_name(name); },
                            .keys = [this](std::vector<std::string> ids) { driver_->on_issuer_keys(std::move(ids)); },
                            .report = [this](const Report& what) { driver_->report(what); }});
         loop_->run();

@@ -21,11 +21,11 @@ class FakeIssuer : public TokenIssuer {
 public:
     explicit FakeIssuer(Loop& loop) : loop_(loop) {}
 
-    void issue(kube::TokenRequest request, std::move_only_function<void(TokenAnswer)> done) override {
+    void issue(RequestToken ask, std::move_only_function<void(TokenAnswer)> done) override {
         ++asked;
         if (silent)
             return pending.push_back(std::move(done));
-        loop_.post([this, request = std::move(request), done = std::move(done)]() mutable {
+        loop_.post([this, request = std::move(ask.request), done = std::move(done)]() mutable {
             if (failing)
                 return done(std::unexpected(TokenFailure{{Errc::Denied, "not today"}, {}}));
             const std::int64_t now = read_clocks().wall.time_since_epoch() / std::chrono::seconds(1);
@@ -56,6 +56,8 @@ public:
     }
 
     std::optional<BootTime> maintain(Now) override { return std::nullopt; }
+    void announce(IssuerNews) override {}
+    Result<> close(WallTime) override { return {}; }
 
     int asked = 0;
     bool failing = false;

@@ -174,6 +174,12 @@ void World::carry_out(agent::Command& command) {
     std::visit([this](auto& order) { answer(order); }, command);
 }
 
+void World::answer(const agent::WatchObjects& watch) {
+    for (const agent::WatchedObject& object : watch.removed)
+        watched.erase(object);
+    watched.insert(watch.added.begin(), watch.added.end());
+}
+
 void World::answer(const agent::ListManifests&) {
     after(0s, [this] { core_->on_listed(now(), list()); });
 }

@@ -141,6 +141,7 @@ public:
     std::function<void(const agent::PublishVolume&, End)> on_publish;
     std::function<void(const agent::VolumePath&, End)> on_removal;
     std::function<void(const kube::ObjectKey&)> on_account_replaced;  // the issuer knows it under another uid
+    std::set<agent::WatchedObject> watched;                           // at a cluster; tests tell of them by themselves
     std::optional<BootTime> registers_failed;                         // when a uid or Pod was last not registered
     std::string trouble;
 
@@ -153,6 +154,7 @@ private:
     void answer(const agent::SaveIdentities& save);
     void answer(const agent::TellIssuer& tell);
     void answer(const agent::RequestToken& request);
+    void answer(const agent::WatchObjects& watch);
     void answer(agent::PublishVolume& publish);
     void answer(const agent::SweepVolume& sweep);
     void answer(const agent::RemoveVolume& remove);
