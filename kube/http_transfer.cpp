@@ -14,6 +14,7 @@
 #include "kube/curl_memory.h"
 #include "kube/curl_request.h"
 #include "kube/loop_timer.h"
+#include "kube/time_text.h"
 
 namespace tokenlet::kube {
 namespace {
@@ -47,10 +48,6 @@ HttpFailure::Kind kind_of(CURLcode code) {
         default:
             return HttpFailure::Kind::Connection;
     }
-}
-
-std::string seconds_of(std::chrono::milliseconds time) {
-    return time.count() % 1000 == 0 ? std::to_string(time.count() / 1000) + " s" : std::to_string(time.count()) + " ms";
 }
 
 }  // namespace
@@ -113,7 +110,10 @@ public:
         long connections = 0;
         (void)curl_easy_getinfo(curl_.easy(), CURLINFO_NUM_CONNECTS, &connections);
         connections_ = static_cast<std::size_t>(connections);
-        if (code == CURLE_OK) {
+        if (code == CURLE_OK && !head_is_whole_) {
+            // libcurl takes an end in the middle of the headers for the answer's.
+            fail(HttpFailure::Kind::Connection, curl_.origin() + ": the answer was cut off in its headers");
+        } else if (code == CURLE_OK) {
             answer_.status = status();
             result_.emplace(std::move(answer_));
         } else if (is_too_long_) {
@@ -130,7 +130,7 @@ public:
     void give_up() {
         home_->remove(curl_.easy());
         home_ = nullptr;
-        fail(HttpFailure::Kind::Time, curl_.origin() + ": nothing was heard for " + seconds_of(request_.idle_time));
+        fail(HttpFailure::Kind::Time, curl_.origin() + ": nothing was heard for " + in_words(request_.idle_time));
     }
 
     [[nodiscard]] bool is_finished() const { return result_.has_value(); }
@@ -162,9 +162,8 @@ private:
         (void)curl_easy_getinfo(curl_.easy(), CURLINFO_PRETRANSFER_TIME_T, &connected_us);
         (void)curl_easy_getinfo(curl_.easy(), CURLINFO_TOTAL_TIME_T, &total_us);
         if (connected_us == 0)
-            return "no connection within " +
-                   seconds_of(std::min(request_.connect_time, time_or(request_.connect_time)));
-        return (answer_.headers.empty() ? "no answer within " : "no whole answer within ") + seconds_of(request_.time);
+            return "no connection within " + in_words(std::min(request_.connect_time, time_or(request_.connect_time)));
+        return (answer_.headers.empty() ? "no answer within " : "no whole answer within ") + in_words(request_.time);
     }
     [[nodiscard]] std::chrono::milliseconds time_or(std::chrono::milliseconds other) const {
         return request_.time.count() > 0 ? request_.time : other;
@@ -182,6 +181,7 @@ private:
             line.remove_suffix(1);
         if (line.starts_with("HTTP/"))
             flight.answer_.headers.clear();  // an interim answer came before
+        flight.head_is_whole_ = line.empty();
         flight.header_bytes_ += size;
         if (flight.header_bytes_ > kMaxHeaderBytes)
             return 0;
@@ -222,6 +222,7 @@ private:
     std::optional<LoopTimer> idle_;
     HttpAnswer answer_;
     std::size_t header_bytes_ = 0;
+    bool head_is_whole_ = false;
     std::size_t connections_ = 0;
     bool is_too_long_ = false;
     Secret unread_;  // for on_data, which must not run inside libcurl

@@ -13,6 +13,7 @@
 
 #include "kube/exec_credential.h"
 #include "kube/loop_timer.h"
+#include "kube/time_text.h"
 
 namespace tokenlet::kube {
 namespace {
@@ -127,8 +128,7 @@ private:
 
     void on_alarm() {
         if (problem_.empty()) {
-            problem_ = "was not done within " + std::to_string(command_.time.count() / 1000) + "." +
-                       std::to_string(command_.time.count() / 100 % 10) + " s, and was killed";
+            problem_ = "was not done within " + in_words(command_.time) + ", and was killed";
             // It may have ended and left a child behind that holds the pipes; that one is not ours to kill, since the
             // number of the session may be somebody else's by now.
             kill_all();

@@ -122,4 +122,8 @@ std::optional<WallTime> parse_api_time(std::string_view text) {
     return *local + fraction - east;
 }
 
+std::string in_words(milliseconds time) {
+    return time.count() % 1000 == 0 ? std::to_string(time.count() / 1000) + " s" : std::to_string(time.count()) + " ms";
+}
+
 }  // namespace tokenlet::kube

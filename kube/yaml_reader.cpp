@@ -150,6 +150,14 @@ Result<std::optional<Node>> read_yaml(std::string_view text, int first_line) {
         YAML::Parser parser(stream);
         if (!parser.HandleNextDocument(events))
             return std::nullopt;
+        // What is indented wrongly (`- a`, then `b: 1`) is to yaml-cpp another document, without any marker.
+        Events rest({}, first_line);
+        if (!events.builder().failed() && parser.HandleNextDocument(rest) && rest.has_content()) {
+            const Node more = TRY(rest.builder().take());
+            if (more.kind != Node::Kind::Null)
+                return fail(Errc::Invalid,
+                            "line " + std::to_string(more.line) + ": not a part of what stands before it");
+        }
     } catch (const YAML::Exception& error) {
         if (!events.builder().failed())
             return fail(Errc::Invalid, "line " + std::to_string(events.line(error.mark)) + ": YAML: " + error.msg);

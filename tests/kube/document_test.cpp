@@ -116,6 +116,8 @@ TEST(Document, ThatIsBrokenSaysWhereAndHurtsOnlyItself) {
         {"open quote before blanks", "b: \"x\n  ", "line 2: YAML: illegal document indicator in scalar"},
         {"open list before the last line end", "b: [x,\n", "line 2: YAML: end of sequence flow not found"},
         {"tab as indentation", "a: 1\n\tb: 2", "line 2: YAML: illegal tab when looking for indentation"},
+        {"a list that a mapping follows", "- a\nb: 1\n", "line 2: not a part of what stands before it"},
+        {"a mapping that a bracket follows", "a: 1\n}", "line 2: YAML: illegal flow end"},
         {"the second of three", "a: 1\n---\nb: [\n---\nc: 3\n",
          "{a:1} | line 4: YAML: end of sequence flow not found | {c:3}"},
         {"a document marker inside quotes", "a: 'x\n---\nb: 1\n",
