@@ -320,6 +320,8 @@ void Core::State::volume_failed(Now now, VolumeState& volume, Error error) {
     volume.failed_at = now.boot;
     const Duration delay = backoff(++volume.failures, error.code, left);
     deadlines_.set({DeadlineKind::Publish, volume.id}, now.boot + delay);
+    if (!volume.retained.empty())
+        deadlines_.set({DeadlineKind::Sweep, volume.id}, now.boot + grace_of(volume));
     if (!volume.error || volume.error->what != error.what)
         report(Report::Level::Error,
                volume.published ? "volume cannot be published, its files stay as they are"
@@ -351,10 +353,8 @@ void Core::State::retain(Now now, VolumeState& volume, const std::vector<std::st
 
 void Core::State::sweep(Now now, VolumeState& volume) {
     // Neither is the name known of what a publish under way replaces, or one that failed after it had switched.
-    if (volume.publishing) {
-        deadlines_.set({DeadlineKind::Sweep, volume.id}, now.boot + settings_.grace);
-        return;
-    }
+    if (volume.publishing)
+        return;  // its end sets the deadline again
     if (volume.failed_at && now.boot < *volume.failed_at + grace_of(volume)) {
         deadlines_.set({DeadlineKind::Sweep, volume.id}, *volume.failed_at + grace_of(volume));
         return;

@@ -930,6 +930,32 @@ TEST_F(CoreTest, WhatAPublishUnderWayReplacesIsNotSwept) {
     EXPECT_EQ(world.volume("shop", "web", "v")->generations.size(), 1u);
 }
 
+TEST_F(CoreTest, AGraceTimeThatEndsWhileAVolumeIsPublishedKeepsNobodyBusy) {
+    struct Case {
+        std::string_view name;
+        std::optional<Error> failure;
+    };
+    for (const Case& c :
+         {Case{"what was replaced goes afterwards", {}},
+          Case{"also when the publish fails", Error{Errc::Io, "openat(token): No space left on device"}}}) {
+        SCOPED_TRACE(c.name);
+        CoreSettings settings = World::default_settings();
+        settings.grace = 0s;
+        World slow(settings);
+        slow.write("web.yaml", volume_yaml("shop", "web", kToken));
+        slow.start();
+        slow.pass(1s);
+        slow.publish_latency = 2s;
+        ASSERT_TRUE(slow.core().rotate_now(slow.now(), {"shop", "web"}, ""));
+        slow.pass(1s);
+        ASSERT_TRUE(slow.core().rotate_now(slow.now(), {"shop", "web"}, ""));
+        slow.publish_fails = [&](const VolumePath&) { return c.failure; };
+        slow.pass(3500ms);  // the first is published, and with the second begins the end of what the first replaced
+        EXPECT_EQ(slow.volume("shop", "web", "v")->generations.size(), 1u);
+        EXPECT_EQ(slow.trouble, "");
+    }
+}
+
 TEST_F(CoreTest, AChangeWhileAVolumeIsPublishedIsNotLost) {
     world.write("cm.yaml", config_map("shop", "web", "{color: blue}"));
     world.write("web.yaml", volume_yaml("shop", "web", kToken + "      - configMap: {name: web}\n"));

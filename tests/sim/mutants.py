@@ -80,7 +80,7 @@ MUTANTS = [
     Mutant("a new key wakes nobody", "agent/core/tokens.cpp",
            "    for (auto& [id, use] : uses_)\n        demand_if_foreign(use);\n", ""),
     Mutant("old generations go at once", "agent/core/volumes.cpp",
-           "now.boot + settings_.grace", "now.boot", test="CoreTest.TheReplacedGenerationStaysForTheGraceTimeAndThenGoes"),
+           "generation, now.boot + grace}", "generation, now.boot}", test="CoreTest.TheReplacedGenerationStaysForTheGraceTimeAndThenGoes"),
     Mutant("dropped volumes go without a listing", "agent/core/core.cpp",
            "volume.pod->gone) {", "volume.pod != nullptr) {",
            test="CoreTest.AVolumeThatIsBackWhenTheDirectoryCanBeReadAgainHasNotLeft"),
