@@ -51,12 +51,12 @@ std::string_view call_of(int code) {
         case SQLITE_IOERR_CORRUPTFS:
             return "read";
         case SQLITE_IOERR_WRITE:
+        case SQLITE_IOERR_SHMSIZE:
             return "write";
         case SQLITE_IOERR_FSYNC:
         case SQLITE_IOERR_DIR_FSYNC:
             return "fsync";
         case SQLITE_IOERR_TRUNCATE:
-        case SQLITE_IOERR_SHMSIZE:
             return "truncate";
         case SQLITE_IOERR_FSTAT:
             return "stat";
@@ -136,6 +136,9 @@ public:
         std::unique_ptr<Database> database(new Database(handle, path));
         if (code != SQLITE_OK)
             return database->error();
+        // SQLite is content with reading where it may not write, or has no descriptor left, and says nothing of it here.
+        if (sqlite3_db_readonly(handle, "main") == 1)
+            return fail(Errc::Io, path + ": open: it could be opened for reading only");
         return database;
     }
 

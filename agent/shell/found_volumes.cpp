@@ -62,9 +62,23 @@ public:
         }
         for (const VolumePath& path : paths)
             volume(path);
+        if (paths.empty())
+            remove_empty(uid);
     }
 
 private:
+    // The end of a removal, or the begin of a first publish, which a crash cut short: nobody else would ever know of it.
+    void remove_empty(const std::string& uid) {
+        std::vector<std::string> directories{uid + "/records"};
+        for (const std::string_view plugin : kPlugins)
+            directories.push_back(uid + "/volumes/" + std::string(plugin));
+        for (const std::string& directory : directories)
+            if (const auto removed = fsatomic::remove_empty_dirs_beneath(root_, directory); !removed) {
+                found_.problems.push_back(directory + ": " + removed.error().what);
+                return;
+            }
+    }
+
     // Absent is empty: a crash may leave a Pod's directory half made.
     std::vector<std::string> list(const std::string& path) {
         auto names = names_in(root_, path);

@@ -2,7 +2,8 @@
 // What an earlier run left in volumes.root.
 //
 // Shapes   find_volumes(root) -> the volumes that stand where ours do, with their records and those token files that are
-//          byte for byte what the record says; and the names of what is not ours, which is left alone.
+//          byte for byte what the record says; and the names of what is not ours, which is left alone. A Pod's directories
+//          in which there is nothing are removed.
 // Owns     the bytes it returns.     Threads  any.
 // Errors   only when root itself cannot be listed. A volume or record that cannot be read is found without it.
 #pragma once

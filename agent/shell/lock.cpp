@@ -50,8 +50,9 @@ Result<UniqueFd> lock_directory(const UniqueFd& dir, const std::string& path) {
     if (!TRY(take(file, name)))
         return in_use(path, holder_of(file));
     const std::string pid = std::to_string(::getpid()) + "\n";
-    if (::ftruncate(file.get(), 0) < 0 ||
-        ::pwrite(file.get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size()))
+    if (::ftruncate(file.get(), 0) < 0)
+        return fail_errno(errno, "ftruncate", name);
+    if (::pwrite(file.get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size()))
         return fail_errno(errno, "write", name);
     return file;
 }

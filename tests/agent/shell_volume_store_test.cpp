@@ -270,6 +270,22 @@ TEST_P(VolumeStoreOn, IsFoundWhenOnlyItsRecordIsLeft) {
     EXPECT_TRUE(found->volumes[0].record);
 }
 
+TEST_P(VolumeStoreOn, LeavesNoEmptyDirectoriesOfAPodBehind) {
+    auto store = *open();
+    fs::create_directories(root() + "/uid-1/volumes/kubernetes.io~projected");
+    fs::create_directories(root() + "/uid-2/records");
+    fs::create_directories(root() + "/uid-3/volumes/kubernetes.io~secret");
+    fs::create_directories(root() + "/uid-3/somebody's");
+    fs::create_directories(root() + "/uid-4");
+    const auto found = find_volumes(store.root());
+    ASSERT_TRUE(found);
+    EXPECT_TRUE(found->problems.empty());
+    EXPECT_FALSE(fs::exists(root() + "/uid-1"));
+    EXPECT_FALSE(fs::exists(root() + "/uid-2"));
+    EXPECT_TRUE(fs::exists(root() + "/uid-3/somebody's"));
+    EXPECT_FALSE(fs::exists(root() + "/uid-4"));
+}
+
 TEST_P(VolumeStoreOn, LeavesStrangersAloneAndFollowsNoLink) {
     auto store = *open();
     fs::create_directories(root() + "/not a uid/volumes/kubernetes.io~projected/x");
