@@ -10,6 +10,7 @@
 #include "base/did_you_mean.h"
 #include "base/file_bytes.h"
 #include "base/unique_fd.h"
+#include "base/utf8.h"
 #include "kube/document.h"
 #include "kube/fields.h"
 #include "kube/node_json.h"
@@ -47,6 +48,22 @@ struct File {
         return place(fields.node(key)->line, FieldPath{&fields.path(), key});
     }
 };
+
+// A name as a message shows it: on its one line. Documents are UTF-8.
+std::string shown(std::string_view name) {
+    std::string text;
+    while (!name.empty()) {
+        const CodePoint point = decode_utf8(name);
+        const bool is_control = point.value < ' ' || (point.value >= 0x7f && point.value < 0xa0);
+        const std::size_t size = std::max<std::size_t>(point.size, 1);
+        if (is_control || point.size == 0)
+            text += '?';
+        else
+            text += name.substr(0, size);
+        name.remove_prefix(size);
+    }
+    return text;
+}
 
 std::string text_or_empty(Fields& fields, std::string_view key) {
     return fields.string(key).value_or("");
@@ -253,8 +270,8 @@ public:
     [[nodiscard]] std::string nothing_called(std::string_view what, std::string_view name) const {
         const std::vector<std::string_view> known(names_.begin(), names_.end());
         const std::string there_is = known.empty() ? ", which is empty" : "";
-        return "no " + std::string(what) + " '" + std::string(name) + "' in " + std::string(list_) + there_is +
-               did_you_mean(name, known);
+        return "no " + std::string(what) + " '" + shown(name) + "' in " + std::string(list_) + there_is +
+               shown(did_you_mean(name, known));
     }
 
 private:
@@ -302,7 +319,7 @@ private:
     void read_context(std::string_view wanted) {
         const std::string current = text_or_empty(top_, "current-context");
         const std::string name(wanted.empty() ? std::string_view(current) : wanted);
-        access_.name = file_.path + ", context '" + name + "'";
+        access_.name = file_.path + ", context '" + shown(name) + "'";
         Entries contexts(top_, "contexts");
         const bool found = contexts.find(name, [&](Fields& entry) {
             Fields fields = entry.mapping("context");

@@ -14,6 +14,7 @@
 
 #include "tests/kube/test_certificates.h"
 #include "tests/kube/test_loop.h"
+#include "tests/kube/test_proxy.h"
 #include "tests/kube/test_server.h"
 
 namespace tokenlet::kube {
@@ -121,9 +122,9 @@ TEST_F(ApiClientTest, AsksManyThingsAtOnce) {
     TestServer server(pair_, answer_ok);
     const auto made = client(access(server.url()));
     int answered = 0;
-    for (int i = 0; i < 200; ++i)
+    for (int i = 0; i < 60; ++i)
         made->request({.path = "/version"}, [&](ApiResult result) { answered += result ? 1 : 0; }).leave_to_client();
-    EXPECT_TRUE(loop_.run_until([&] { return answered == 200; })) << answered;
+    EXPECT_TRUE(loop_.run_until([&] { return answered == 60; })) << answered;
 }
 
 TEST_F(ApiClientTest, BelievesOnlyTheServerThatItIsTold) {
@@ -378,13 +379,13 @@ TEST_F(ApiClientTest, FollowsNoRedirect) {
 
 TEST_F(ApiClientTest, WaitsNoLongerThanItIsTold) {
     TestServer server(pair_, [](TestExchange& exchange) {
-        if (exchange.number == 2)
+        if (exchange.request.head.starts_with("GET /slow "))
             return exchange.wait();
         answer_ok(exchange);
     });
     const auto made = client(access(server.url()));
     EXPECT_TRUE(ask(*made));
-    const ApiResult late = ask(*made, {.path = "/version", .time = 80ms});
+    const ApiResult late = ask(*made, {.path = "/slow", .time = 80ms});
     ASSERT_FALSE(late);
     EXPECT_TRUE(late.error().is_retryable());
     EXPECT_TRUE(late.error().error.what.ends_with("no answer within 80 ms")) << late.error().error.what;
@@ -420,16 +421,49 @@ TEST_F(ApiClientTest, StreamsNoRefusal) {
 
 TEST_F(ApiClientTest, EndsAStreamThatHasFallenSilent) {
     TestServer server(pair_, [](TestExchange& exchange) {
+        if (!exchange.request.head.starts_with("GET /watch "))
+            return answer_ok(exchange);
         exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\none\n\r\n");
         exchange.wait();
     });
+    const auto made = client(access(server.url()));
+    EXPECT_TRUE(ask(*made)) << "so that the connection is there when the clock starts";
     std::string got;
-    const ApiError error = failure(
-        access(server.url()),
-        {.path = "/watch", .time = 0ms, .idle_time = 80ms, .on_data = [&](std::string_view data) { got += data; }});
+    const ApiResult result = ask(
+        *made,
+        {.path = "/watch", .time = 0ms, .idle_time = 300ms, .on_data = [&](std::string_view data) { got += data; }});
+    ASSERT_FALSE(result);
     EXPECT_EQ(got, "one\n");
+    EXPECT_TRUE(result.error().is_retryable());
+    EXPECT_TRUE(result.error().error.what.ends_with("nothing was heard for 300 ms")) << result.error().error.what;
+}
+
+TEST_F(ApiClientTest, GoesThroughAProxy) {
+    TestServer server(pair_, answer_ok);
+    TestProxy proxy(server.port(), 200);
+    // A name that only the proxy would know.
+    ClusterAccess through = access("https://api.cluster.example:6443");
+    through.cluster.tls_server_name = "localhost";
+    through.cluster.proxy_url = Secret("http://ada:s3cret@127.0.0.1:" + std::to_string(proxy.port()));
+    const auto made = client(std::move(through));
+    const ApiResult result = ask(*made);
+    ASSERT_TRUE(result) << result.error().error.what;
+    ASSERT_EQ(proxy.heads().size(), 1u);
+    EXPECT_TRUE(proxy.heads()[0].starts_with("CONNECT api.cluster.example:6443 HTTP/1.1\r\n")) << proxy.heads()[0];
+    EXPECT_TRUE(proxy.heads()[0].contains("Proxy-Authorization: Basic "));
+    EXPECT_FALSE(proxy.heads()[0].contains("Bearer")) << "the token is the server's";
+}
+
+TEST_F(ApiClientTest, NeedsItsProxy) {
+    TestServer server(pair_, answer_ok);
+    TestProxy proxy(server.port(), 407);
+    ClusterAccess through = access(server.url());
+    through.cluster.proxy_url = Secret("http://ada:s3cret@127.0.0.1:" + std::to_string(proxy.port()));
+    const ApiError error = failure(std::move(through));
     EXPECT_TRUE(error.is_retryable());
-    EXPECT_TRUE(error.error.what.ends_with("nothing was heard for 80 ms")) << error.error.what;
+    EXPECT_TRUE(error.error.what.contains("407")) << error.error.what;
+    EXPECT_FALSE(error.error.what.contains("s3cret"));
+    EXPECT_EQ(server.connections(), 0) << "went around it";
 }
 
 TEST_F(ApiClientTest, ForgetsACallThatIsDropped) {
