@@ -44,9 +44,9 @@ namespace tokenlet::kube {
 
 struct ApiRequest {
     std::string method = "GET";
-    std::string path{};   // from api_path(): "/api/v1/namespaces/shop/serviceaccounts/web/token"
-    std::string query{};  // from api_query(): "watch=true&resourceVersion=12"
-    Secret body{};        // sent when there is one
+    std::string path{};       // from api_path(): "/api/v1/namespaces/shop/serviceaccounts/web/token"
+    std::string query{};      // from api_query(): "watch=true&resourceVersion=12"
+    tokenlet::Secret body{};  // sent when there is one
     std::string content_type = "application/json";
     std::string accept = "application/json";
     std::string what{};                      // for messages: "TokenRequest for shop/web"; empty: method and path
@@ -58,7 +58,7 @@ struct ApiRequest {
 
 struct ApiAnswer {
     int http_status = 0;
-    Secret body{};
+    tokenlet::Secret body{};
     std::vector<std::string> warnings{};    // texts of Warning headers
     std::optional<WallTime> server_time{};  // Date header
 };

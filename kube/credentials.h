@@ -40,9 +40,9 @@ inline constexpr std::size_t kMaxPluginBytes = 1024 * 1024;
 // Empty parts are not sent.
 struct Credential {
     std::uint64_t version = 0;  // another one for every change
-    Secret token;
-    Secret certificate_pem;
-    Secret key_pem;
+    tokenlet::Secret token;
+    tokenlet::Secret certificate_pem;
+    tokenlet::Secret key_pem;
 };
 
 struct CredentialOptions {

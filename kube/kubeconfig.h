@@ -33,9 +33,9 @@ inline constexpr std::size_t kMaxKubeconfigBytes = 4 * 1024 * 1024;
 
 // A certificate, a key or a token: here, or in a file that may change while we run.
 struct Material {
-    std::string file;   // found from where we run, not from where the kubeconfig stands; empty: the bytes are here
-    Secret bytes;       // decoded from base64 where the file had it so
-    std::string where;  // for messages: "FILE: line 12: users[0].user.client-key-data"
+    std::string file;        // found from where we run, not from where the kubeconfig stands; empty: the bytes are here
+    tokenlet::Secret bytes;  // decoded from base64 where the file had it so
+    std::string where;       // for messages: "FILE: line 12: users[0].user.client-key-data"
 
     [[nodiscard]] bool is_given() const { return !file.empty() || !bytes.empty(); }
 };
@@ -59,7 +59,7 @@ struct Cluster {
     std::string tls_server_name;     // what the certificate must say; empty: the host of `server`
     Material certificate_authority;  // not given: those that the system trusts
     TlsVerification tls_verification = TlsVerification::On;  // Off only where the kubeconfig says so; warn about it
-    Secret proxy_url;  // may hold a password; empty: as the environment says (HTTPS_PROXY, NO_PROXY)
+    tokenlet::Secret proxy_url;  // may hold a password; empty: as the environment says (HTTPS_PROXY, NO_PROXY)
     bool disable_compression = false;
     std::string exec_config_json;  // extension client.authentication.k8s.io/exec, for plugins; "" where there is none
 };

@@ -25,6 +25,7 @@ struct IssuerNews {
     std::function<void(const std::string& issuer)> name;  // the iss of its tokens
     std::function<void(std::vector<std::string> key_ids)> keys;
     std::function<void(Report)> report;
+    std::function<void()> look;  // maintain() wants to be called
 };
 
 class TokenIssuer {

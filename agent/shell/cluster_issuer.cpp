@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/shell/cluster_issuer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "kube/document.h"
+#include "kube/token_request_json.h"
+
+namespace tokenlet::agent {
+namespace {
+
+constexpr std::size_t kMostTokenBytes = 1024 * 1024;
+
+Report make_report(Report::Level level, std::string event, std::vector<std::pair<std::string, std::string>> fields) {
+    return {.level = level, .event = std::move(event), .fields = std::move(fields)};
+}
+
+std::string text_of(const kube::Node& node, std::string_view key) {
+    const kube::Node* value = node.find(key);
+    return value == nullptr || value->kind != kube::Node::Kind::String ? "" : value->text;
+}
+
+}  // namespace
+
+ClusterIssuer::ClusterIssuer(Loop& loop, ApiCaller call, Settings settings)
+    : loop_(loop),
+      call_(std::move(call)),
+      settings_(std::move(settings)),
+      binding_(settings_.bound_object, settings_.node_name),
+      queue_(settings_.pace),
+      alive_(std::make_shared<bool>(true)) {}
+
+ClusterIssuer::~ClusterIssuer() {
+    *alive_ = false;
+}
+
+void ClusterIssuer::announce(IssuerNews news) {
+    news_ = std::move(news);
+    look_at_keys();
+}
+
+void ClusterIssuer::issue(RequestToken ask, std::move_only_function<void(TokenAnswer)> done) {
+    const auto& bound = ask.request.bound_object_ref;
+    const auto pod = bound && pods_of_server_.contains(bound->uid) ? PodAtServer::Possible : PodAtServer::Impossible;
+    std::vector<Binding::Candidate> candidates = binding_.candidates(ask.request, pod, settings_.clock().boot);
+    const BootTime needed_by = ask.needed_by;
+    queue_.push(needed_by, {std::move(ask), std::move(done), std::move(candidates)});
+}
+
+void ClusterIssuer::tell(TellIssuer news, std::move_only_function<void(Result<IssuerAnswer>)> done) {
+    for (const PodIdentity& pod : news.pods_gone)
+        pods_of_server_.erase(pod.uid);
+    for (const IssuerPod& pod : news.pods)
+        if (!pod.drawn)
+            pods_of_server_.insert(pod.uid);
+    loop_.post([done = std::move(done), alive = alive_]() mutable {
+        if (*alive)
+            done(IssuerAnswer{});
+    });
+}
+
+std::optional<BootTime> ClusterIssuer::maintain(Now now) {
+    if (keys_due_ && *keys_due_ <= now.boot)
+        look_at_keys();
+    send_due(now);
+    std::optional<BootTime> next = queue_.next(now.boot);
+    if (keys_due_ && (!next || *keys_due_ < *next))
+        next = keys_due_;
+    return next;
+}
+
+void ClusterIssuer::send_due(Now now) {
+    while (std::optional<Attempt> attempt = queue_.pop(now.boot))
+        send(std::move(*attempt));
+}
+
+void ClusterIssuer::send(Attempt attempt) {
+    kube::TokenRequest request = attempt.ask.request;
+    request.bound_object_ref = attempt.candidates.front();
+    kube::ApiRequest call{.method = "POST",
+                          .path = kube::token_request_path(request),
+                          .body = Secret(kube::token_request_json(request)),
+                          .what = "TokenRequest for " + request.ns + "/" + request.service_account,
+                          .answer_bytes = kMostTokenBytes};
+    call_(std::move(call), [this, alive = alive_, attempt = std::move(attempt),
+                            request = std::move(request)](kube::ApiResult result) mutable {
+        if (*alive)
+            answered(std::move(attempt), request, std::move(result));
+    });
+}
+
+void ClusterIssuer::answered(Attempt attempt, const kube::TokenRequest& sent, kube::ApiResult result) {
+    const Now now = settings_.clock();
+    if (!result) {
+        kube::ApiError& error = result.error();
+        const bool missing = binding_.is_missing(error, sent, now.boot);
+        if (missing && attempt.candidates.size() > 1) {
+            attempt.candidates.erase(attempt.candidates.begin());
+            const BootTime needed_by = attempt.ask.needed_by;
+            queue_.push(needed_by, std::move(attempt));
+            news_.look();
+            return;
+        }
+        if (missing)
+            error.error.what += "; " + binding_.explain(sent);
+        advise(error);
+        return attempt.done(std::unexpected(TokenFailure{std::move(error.error), error.retry_after}));
+    }
+    Result<kube::IssuedToken> issued = kube::read_issued_token(result->body.view());
+    if (!issued)
+        return attempt.done(std::unexpected(TokenFailure{std::move(issued.error()), {}}));
+    issued->warnings = std::move(result->warnings);
+    issued->server_time = result->server_time;
+    if (sent.bound_object_ref != attempt.ask.request.bound_object_ref)
+        issued->rebound = kube::Rebound{sent.bound_object_ref};
+    if (!sent.bound_object_ref)
+        warn_of_binding(sent);
+    attempt.done(std::move(*issued));
+}
+
+void ClusterIssuer::warn_of_binding(const kube::TokenRequest& request) {
+    if (settings_.bound_object.mode != BoundObjectMode::Auto || !unbound_told_.insert(request.ns).second)
+        return;
+    news_.report(make_report(
+        Report::Level::Warn, "tokens are bound to nothing, only their expiry ends them",
+        {{"namespace", request.ns},
+         {"mend", "kubectl -n " + request.ns + " create secret generic " + settings_.bound_object.secret_name}}));
+}
+
+void ClusterIssuer::advise(const kube::ApiError& error) {
+    if (!error.advice.empty() && settings_.on_advice && advice_given_.insert(error.advice).second)
+        settings_.on_advice(error.advice);
+}
+
+// A key that has gone, or an issuer that is another one, makes every token one that verifiers refuse: no age tells that.
+void ClusterIssuer::look_at_keys() {
+    if (std::exchange(reading_keys_, true))
+        return;
+    keys_due_.reset();
+    read_name();
+}
+
+void ClusterIssuer::read_name() {
+    call_({.path = "/.well-known/openid-configuration", .what = "the issuer's name", .answer_bytes = kMostTokenBytes},
+          [this, alive = alive_](const kube::ApiResult& result) {
+              if (!*alive)
+                  return;
+              if (!result)
+                  return keys_failed(result.error());
+              const Result<kube::Node> document = kube::parse_json(result->body.view());
+              const std::string name = document ? text_of(*document, "issuer") : "";
+              if (!name.empty() && std::exchange(told_name_, name) != name)
+                  news_.name(name);
+              read_keys();
+          });
+}
+
+void ClusterIssuer::read_keys() {
+    call_({.path = "/openid/v1/jwks",
+           .accept = "application/jwk-set+json",
+           .what = "the issuer's keys",
+           .answer_bytes = kMostTokenBytes},
+          [this, alive = alive_](const kube::ApiResult& result) {
+              if (!*alive)
+                  return;
+              if (!result)
+                  return keys_failed(result.error());
+              reading_keys_ = false;
+              keys_error_told_ = false;
+              keys_due_ = settings_.clock().boot + kKeysPeriod;
+              std::vector<std::string> ids;
+              if (const Result<kube::Node> document = kube::parse_json(result->body.view())) {
+                  if (const kube::Node* keys = document->find("keys"); keys != nullptr)
+                      for (const kube::Node& key : keys->children)
+                          if (std::string id = text_of(key, "kid"); !id.empty())
+                              ids.push_back(std::move(id));
+              }
+              std::ranges::sort(ids);
+              if (!ids.empty() && told_keys_ != ids) {
+                  told_keys_ = ids;
+                  news_.keys(std::move(ids));
+              }
+              news_.look();
+          });
+}
+
+void ClusterIssuer::keys_failed(const kube::ApiError& error) {
+    reading_keys_ = false;
+    const bool away = error.is_retryable();
+    keys_due_ = settings_.clock().boot + (away ? Duration(kKeysRetry) : Duration(kKeysPeriod));
+    if (!away && !std::exchange(keys_error_told_, true))
+        news_.report(make_report(Report::Level::Warn,
+                                 "the issuer's keys cannot be read, another key is noticed when a token is due",
+                                 {{"err", error.error.what}}));
+    news_.look();
+}
+
+}  // namespace tokenlet::agent

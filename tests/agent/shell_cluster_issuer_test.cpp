@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/shell/cluster_issuer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <deque>
+
+namespace tokenlet::agent {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+kube::ApiError refusal(int status, const std::string& message, Errc code) {
+    return {.error = {code, "TokenRequest: " + message}, .http_status = status, .message = message};
+}
+
+struct ClusterIssuerTest : ::testing::Test {
+    struct Sent {
+        std::string path;
+        std::string body;
+        std::move_only_function<void(kube::ApiResult)> done;
+    };
+
+    std::unique_ptr<Loop> loop = *Loop::create();
+    Now now{BootTime(1000s), WallTime(1'800'000'000s)};
+    std::deque<Sent> sent;
+    std::vector<std::string> reports;
+    std::vector<std::string> advice;
+    std::vector<std::string> names;
+    std::vector<std::vector<std::string>> keys;
+    std::unique_ptr<ClusterIssuer> issuer;
+    std::vector<TokenAnswer> answers;
+
+    void start(BoundObjectMode mode, rotation::PaceSettings pace = {}) {
+        issuer = std::make_unique<ClusterIssuer>(
+            *loop,
+            [this](kube::ApiRequest request, std::move_only_function<void(kube::ApiResult)> done) {
+                sent.push_back({request.path, std::string(request.body.view()), std::move(done)});
+            },
+            ClusterIssuer::Settings{.bound_object = {.mode = mode, .secret_name = "tokenlet-edge"},
+                                    .node_name = "edge",
+                                    .pace = pace,
+                                    .clock = [this] { return now; },
+                                    .on_advice = [this](const std::string& yaml) { advice.push_back(yaml); }});
+        issuer->announce({.root_ca = {},
+                          .name = [this](const std::string& name) { names.push_back(name); },
+                          .keys = [this](std::vector<std::string> ids) { keys.push_back(std::move(ids)); },
+                          .report = [this](const Report& report) { reports.push_back(report.event); },
+                          .look = [this] { issuer->maintain(now); }});
+    }
+
+    // Everything but token requests is refused and forgotten.
+    void forget_discovery() {
+        for (auto at = sent.begin(); at != sent.end();)
+            at = at->path.starts_with("/api/") ? std::next(at) : sent.erase(at);
+    }
+
+    void ask(const std::string& account = "web", Duration left = 1min, const std::string& uid = "u-1") {
+        RequestToken ask{.id = 1,
+                         .request = {.ns = "shop",
+                                     .service_account = account,
+                                     .audiences = {},
+                                     .expiration_seconds = 3600,
+                                     .bound_object_ref = kube::BoundObjectRef{"Pod", "web-0", uid}},
+                         .needed_by = now.boot + left};
+        issuer->issue(std::move(ask), [this](TokenAnswer answer) { answers.push_back(std::move(answer)); });
+        issuer->maintain(now);
+        forget_discovery();
+    }
+
+    void answer(kube::ApiResult result) {
+        ASSERT_FALSE(sent.empty());
+        auto done = std::move(sent.front().done);
+        sent.pop_front();
+        done(std::move(result));
+    }
+    static kube::ApiAnswer token() {
+        return {.http_status = 201,
+                .body = Secret(R"({"kind":"TokenRequest","metadata":{"uid":"sa-1"},"spec":{"expirationSeconds":3600},)"
+                               R"("status":{"token":"aa.bb.cc","expirationTimestamp":"2027-01-15T09:00:00Z"}})"),
+                .warnings = {"shortened"},
+                .server_time = WallTime(1'800'000'001s)};
+    }
+    void know_pod(const std::string& uid) {
+        issuer->tell({.ticket = 1,
+                      .accounts_gone = {},
+                      .pods_gone = {},
+                      .accounts = {},
+                      .pods = {{{"shop", "web-0"}, uid, "web"}}},
+                     [](const Result<IssuerAnswer>&) {});
+    }
+};
+
+TEST_F(ClusterIssuerTest, GivesWhatTheServerGaveWithItsClockAndWarnings) {
+    start(BoundObjectMode::None);
+    ask();
+    ASSERT_EQ(sent.size(), 1U);
+    EXPECT_EQ(sent[0].path, "/api/v1/namespaces/shop/serviceaccounts/web/token");
+    EXPECT_THAT(sent[0].body, Not(HasSubstr("boundObjectRef")));
+    answer(token());
+    ASSERT_EQ(answers.size(), 1U);
+    ASSERT_TRUE(answers[0]);
+    EXPECT_EQ(answers[0]->token.view(), "aa.bb.cc");
+    EXPECT_EQ(answers[0]->service_account_uid, "sa-1");
+    EXPECT_THAT(answers[0]->warnings, ElementsAre("shortened"));
+    EXPECT_EQ(answers[0]->server_time, WallTime(1'800'000'001s));
+    ASSERT_TRUE(answers[0]->rebound) << "the core must not look for the Pod in it";
+    EXPECT_FALSE(answers[0]->rebound->to);
+}
+
+TEST_F(ClusterIssuerTest, BindsAsTheModeSays) {
+    struct Case {
+        std::string_view name;
+        BoundObjectMode mode;
+        std::string_view want;
+    };
+    const Case cases[] = {
+        {"the Pod", BoundObjectMode::Pod, R"("kind":"Pod","name":"web-0","uid":"u-1")"},
+        {"the operator's Secret, by name", BoundObjectMode::Secret, R"("kind":"Secret","name":"tokenlet-edge"})"},
+        {"the Node, by name", BoundObjectMode::Node, R"("kind":"Node","name":"edge"})"},
+        {"auto begins with the Secret: a drawn uid is no Pod's there", BoundObjectMode::Auto,
+         R"("kind":"Secret","name":"tokenlet-edge"})"},
+    };
+    for (const Case& c : cases) {
+        SCOPED_TRACE(c.name);
+        sent.clear();
+        start(c.mode);
+        ask();
+        ASSERT_EQ(sent.size(), 1U);
+        EXPECT_THAT(sent[0].body, HasSubstr(c.want));
+    }
+}
+
+TEST_F(ClusterIssuerTest, AutoFallsFromThePodToTheSecretToTheNodeToNothing) {
+    start(BoundObjectMode::Auto);
+    know_pod("u-1");
+    ask();
+    EXPECT_THAT(sent.at(0).body, HasSubstr(R"("kind":"Pod")"));
+    answer(std::unexpected(refusal(409, "the UID in the bound object reference does not match", Errc::Conflict)));
+    EXPECT_THAT(sent.at(0).body, HasSubstr(R"("kind":"Secret")"));
+    answer(std::unexpected(refusal(404, "secrets \"tokenlet-edge\" not found", Errc::NotFound)));
+    EXPECT_THAT(sent.at(0).body, HasSubstr(R"("kind":"Node")"));
+    answer(std::unexpected(refusal(404, "nodes \"edge\" not found", Errc::NotFound)));
+    EXPECT_THAT(sent.at(0).body, Not(HasSubstr("boundObjectRef")));
+    answer(token());
+    ASSERT_EQ(answers.size(), 1U);
+    EXPECT_TRUE(answers[0]);
+    EXPECT_THAT(reports, ElementsAre("tokens are bound to nothing, only their expiry ends them"));
+
+    ask();
+    EXPECT_THAT(sent.at(0).body, Not(HasSubstr("boundObjectRef"))) << "what is missing is looked for once in a while";
+    answer(token());
+    EXPECT_EQ(reports.size(), 1U);
+    now.boot += kLookForBoundObject;
+    ask();
+    EXPECT_THAT(sent.at(0).body, HasSubstr(R"("kind":"Pod")"));
+}
+
+TEST_F(ClusterIssuerTest, FallsOverNothingButAMissingObject) {
+    struct Case {
+        std::string_view name;
+        kube::ApiError error;
+    };
+    kube::ApiError forbidden = refusal(403, "cannot create", Errc::Denied);
+    forbidden.advice = "kind: Role";
+    kube::ApiError busy = refusal(429, "slow down", Errc::Unavailable);
+    busy.retry_after = 7s;
+    const Case cases[] = {
+        {"no right", std::move(forbidden)},
+        {"no account", refusal(404, "serviceaccounts \"web\" not found", Errc::NotFound)},
+        {"no namespace", refusal(404, "namespaces \"shop\" not found", Errc::NotFound)},
+        {"too many", std::move(busy)},
+        {"no answer", refusal(0, "", Errc::Unavailable)},
+    };
+    start(BoundObjectMode::Auto);
+    for (const Case& c : cases) {
+        SCOPED_TRACE(c.name);
+        answers.clear();
+        ask();
+        answer(std::unexpected(c.error));
+        EXPECT_TRUE(sent.empty());
+        ASSERT_EQ(answers.size(), 1U);
+        ASSERT_FALSE(answers[0]);
+        EXPECT_EQ(answers[0].error().error.code, c.error.error.code);
+        EXPECT_EQ(answers[0].error().retry_after, c.error.retry_after);
+    }
+    EXPECT_THAT(advice, ElementsAre("kind: Role"));
+}
+
+TEST_F(ClusterIssuerTest, SaysWhatAChosenModeNeeds) {
+    start(BoundObjectMode::Secret);
+    ask();
+    answer(std::unexpected(refusal(404, "secrets \"tokenlet-edge\" not found", Errc::NotFound)));
+    ASSERT_EQ(answers.size(), 1U);
+    EXPECT_THAT(answers[0].error().error.what,
+                HasSubstr("kubectl -n shop create secret generic tokenlet-edge, or use mode: auto"));
+}
+
+TEST_F(ClusterIssuerTest, RefusesAnAnswerThatIsNoTokenAsSomethingToTryAgain) {
+    start(BoundObjectMode::None);
+    ask();
+    answer(kube::ApiAnswer{.http_status = 201, .body = Secret("<html>")});
+    ASSERT_EQ(answers.size(), 1U);
+    EXPECT_EQ(answers[0].error().error.code, Errc::Unavailable);
+}
+
+TEST_F(ClusterIssuerTest, ThousandsThatAreDueDoNotStarveAnUrgentOne) {
+    start(BoundObjectMode::None, {.per_second = 50, .burst = 100});
+    for (int i = 0; i < 5000; ++i)
+        ask("due-" + std::to_string(i), 10min + i * 1ms);
+    EXPECT_EQ(sent.size(), 100U) << "a burst";
+    now.boot += 1s;
+    issuer->maintain(now);
+    EXPECT_EQ(sent.size(), 150U);
+    ask("urgent", 5s);
+    EXPECT_EQ(sent.size(), 150U) << "the pace holds for urgent ones, too";
+    now.boot += 20ms;
+    issuer->maintain(now);
+    EXPECT_EQ(sent.back().path, "/api/v1/namespaces/shop/serviceaccounts/urgent/token");
+
+    std::size_t seconds = 0;
+    for (; sent.size() < 5001 && seconds < 200; ++seconds) {
+        now.boot += 1s;
+        issuer->maintain(now);
+    }
+    EXPECT_EQ(seconds, 97U) << "nobody is forgotten, and the pace is used";
+}
+
+TEST_F(ClusterIssuerTest, TellsTheNameAndTheKeysAndLooksForOthers) {
+    start(BoundObjectMode::None);
+    ASSERT_EQ(sent.size(), 1U);
+    EXPECT_EQ(sent[0].path, "/.well-known/openid-configuration");
+    answer(kube::ApiAnswer{.http_status = 200, .body = Secret(R"({"issuer":"https://k","jwks_uri":"x"})")});
+    EXPECT_THAT(names, ElementsAre("https://k"));
+    ASSERT_EQ(sent.size(), 1U);
+    EXPECT_EQ(sent[0].path, "/openid/v1/jwks");
+    answer(kube::ApiAnswer{.http_status = 200, .body = Secret(R"({"keys":[{"kid":"b"},{"kid":"a"},{}]})")});
+    ASSERT_EQ(keys.size(), 1U);
+    EXPECT_THAT(keys[0], ElementsAre("a", "b"));
+    EXPECT_EQ(issuer->maintain(now), now.boot + kKeysPeriod);
+
+    now.boot += kKeysPeriod;
+    issuer->maintain(now);
+    answer(kube::ApiAnswer{.http_status = 200, .body = Secret(R"({"issuer":"https://k"})")});
+    answer(kube::ApiAnswer{.http_status = 200, .body = Secret(R"({"keys":[{"kid":"c"}]})")});
+    EXPECT_EQ(names.size(), 1U);
+    EXPECT_EQ(keys.size(), 2U);
+
+    issuer->look_at_keys();
+    answer(std::unexpected(refusal(0, "", Errc::Unavailable)));
+    EXPECT_EQ(issuer->maintain(now), now.boot + kKeysRetry);
+    EXPECT_TRUE(reports.empty()) << "a server that is away is everybody's business, not this one's";
+    issuer->look_at_keys();
+    answer(std::unexpected(refusal(403, "cannot get path", Errc::Denied)));
+    EXPECT_EQ(reports.size(), 1U);
+}
+
+}  // namespace
+}  // namespace tokenlet::agent
