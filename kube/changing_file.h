@@ -28,7 +28,7 @@ public:
     [[nodiscard]] Result<bool> look();
     void forget() { seen_.reset(); }
 
-    [[nodiscard]] const Secret& bytes() const { return bytes_; }
+    [[nodiscard]] const tokenlet::Secret& bytes() const { return bytes_; }
     [[nodiscard]] const std::string& path() const { return path_; }
     // False: there is no file to look at.
     explicit operator bool() const { return !path_.empty(); }
@@ -46,7 +46,7 @@ private:
     std::string path_;
     std::size_t limit_bytes_ = 0;
     std::optional<Identity> seen_;
-    Secret bytes_;
+    tokenlet::Secret bytes_;
 };
 
 }  // namespace tokenlet::kube

@@ -20,9 +20,9 @@
 namespace tokenlet::kube {
 
 struct ExecCredential {
-    Secret token;
-    Secret certificate_pem;
-    Secret key_pem;
+    tokenlet::Secret token;
+    tokenlet::Secret certificate_pem;
+    tokenlet::Secret key_pem;
     std::optional<WallTime> expires_at;
 };
 

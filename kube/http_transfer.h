@@ -41,10 +41,10 @@ struct HttpEndpoint {
     std::string server;           // "https://host:port/prefix"
     std::string tls_server_name;  // empty: the host's
     TlsVerification tls_verification = TlsVerification::On;
-    Secret authority_pem;  // empty: what the system trusts
-    Secret certificate_pem;
-    Secret key_pem;
-    Secret proxy_url;  // empty: as the environment says
+    tokenlet::Secret authority_pem;  // empty: what the system trusts
+    tokenlet::Secret certificate_pem;
+    tokenlet::Secret key_pem;
+    tokenlet::Secret proxy_url;  // empty: as the environment says
     bool disable_compression = false;
 };
 
@@ -53,8 +53,8 @@ struct HttpRequest {
     std::string method = "GET";
     std::string target{};  // "/api/v1/pods?limit=1", escaped
     std::vector<HttpHeader> headers{};
-    Secret bearer_token{};
-    Secret body{};  // sent when there is one
+    tokenlet::Secret bearer_token{};
+    tokenlet::Secret body{};  // sent when there is one
     std::chrono::milliseconds connect_time{10'000};
     std::chrono::milliseconds time{30'000};       // for everything; 0: no limit
     std::chrono::milliseconds idle_time{0};       // without a byte; 0: no limit
@@ -65,7 +65,7 @@ struct HttpRequest {
 struct HttpAnswer {
     int status = 0;
     std::vector<HttpHeader> headers{};
-    Secret body{};
+    tokenlet::Secret body{};
 
     [[nodiscard]] std::string_view header(std::string_view name) const;  // the first of that name, or ""
     [[nodiscard]] std::vector<std::string_view> all(std::string_view name) const;

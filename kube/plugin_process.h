@@ -36,8 +36,8 @@ struct PluginCommand {
 
 class PluginProcess {
 public:
-    [[nodiscard]] static std::unique_ptr<PluginProcess> start(uv_loop_s& loop, PluginCommand command,
-                                                              std::move_only_function<void(Result<Secret>)> done);
+    [[nodiscard]] static std::unique_ptr<PluginProcess> start(
+        uv_loop_s& loop, PluginCommand command, std::move_only_function<void(Result<tokenlet::Secret>)> done);
     PluginProcess(const PluginProcess&) = delete;
     PluginProcess& operator=(const PluginProcess&) = delete;
     ~PluginProcess();
