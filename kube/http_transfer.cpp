@@ -67,8 +67,9 @@ std::vector<std::string_view> HttpAnswer::all(std::string_view name) const {
 
 class HttpTransfers::Flight {
 public:
-    Flight(HttpRequest request, std::move_only_function<void(HttpResult)> done)
-        : request_(std::move(request)), done_(std::move(done)) {}
+    // It stands in `ready` when there is something to tell.
+    Flight(HttpRequest request, std::move_only_function<void(HttpResult)> done, std::deque<Flight*>& ready)
+        : request_(std::move(request)), done_(std::move(done)), ready_(ready) {}
     Flight(const Flight&) = delete;
     Flight& operator=(const Flight&) = delete;
     ~Flight() {
@@ -145,6 +146,11 @@ public:
     [[nodiscard]] Secret take_data() { return std::exchange(unread_, Secret()); }
     auto& on_data() { return request_.on_data; }
 
+    void queue() {
+        if (!std::exchange(is_queued, true))
+            ready_.push_back(this);
+    }
+
     Transfer* handle = nullptr;  // the caller's, if it still has it
     bool* gone = nullptr;        // set while one of our functions runs
     bool is_queued = false;
@@ -200,6 +206,7 @@ private:
         const int status = flight.status();
         if (flight.request_.on_data && status >= 200 && status < 300) {
             flight.unread_.append({bytes, size});
+            flight.queue();
             return size;
         }
         flight.is_too_long_ = size > flight.request_.answer_bytes - flight.answer_.body.size();
@@ -216,6 +223,7 @@ private:
 
     HttpRequest request_;
     std::move_only_function<void(HttpResult)> done_;
+    std::deque<Flight*>& ready_;
     CurlRequest curl_;          // goes before the request, whose bytes it sends
     CurlLoop* home_ = nullptr;  // while under way
     const CurlLoop* first_home_ = nullptr;
@@ -241,17 +249,17 @@ public:
     }
 
     Flight* start(HttpRequest request, std::move_only_function<void(HttpResult)> done) {
-        auto owned = std::make_unique<Flight>(std::move(request), std::move(done));
+        auto owned = std::make_unique<Flight>(std::move(request), std::move(done), ready_);
         Flight* flight = owned.get();
         flights_.emplace(flight, std::move(owned));
         if (flight->start(*homes_.back())) {
             flight->watch_idleness(loop_, [this, flight] {
                 flight->give_up();
-                queue(*flight);
+                flight->queue();
                 deliver();
             });
         } else {
-            queue(*flight);
+            flight->queue();
             deliver_soon_.start(std::chrono::milliseconds(0));
         }
         return flight;
@@ -269,12 +277,7 @@ private:
     void start_over() {
         homes_.push_back(std::make_unique<CurlLoop>(
             loop_, CurlLoop::Callbacks{.on_done = [this](CurlLoop::Easy* easy, int code) { on_done(easy, code); },
-                                       .on_turn = [this] { on_turn(); }}));
-    }
-
-    void queue(Flight& flight) {
-        if (!std::exchange(flight.is_queued, true))
-            ready_.push_back(&flight);
+                                       .on_turn = [this] { deliver(); }}));
     }
 
     void on_done(CurlLoop::Easy* easy, int code) {
@@ -282,14 +285,7 @@ private:
         (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, &flight);
         auto& finished = *static_cast<Flight*>(static_cast<void*>(flight));
         finished.finish(static_cast<CURLcode>(code));
-        queue(finished);
-    }
-
-    void on_turn() {
-        for (const auto& [flight, owned] : flights_)
-            if (flight->has_data())
-                queue(*flight);
-        deliver();
+        finished.queue();
     }
 
     // Whatever a function of the callers' does: destroy its flight, others, or this object.
@@ -337,8 +333,8 @@ private:
 
     uv_loop_s& loop_;
     std::vector<std::unique_ptr<CurlLoop>> homes_;  // the last is for new requests; the others end with theirs
+    std::deque<Flight*> ready_;                     // in the order in which they came; those in flights_ point at it
     std::unordered_map<Flight*, std::unique_ptr<Flight>> flights_;
-    std::deque<Flight*> ready_;
     LoopTimer deliver_soon_;
     std::size_t connections_made_ = 0;
     bool* gone_ = nullptr;
