@@ -135,7 +135,9 @@ bool is_absent(const Result<Secret>& file) {
 Result<CertificateAuthority> CertificateAuthority::open(const UniqueFd& dir, WallTime now) {
     Result<Secret> key_pem = read_file(dir, kKeyFile, Readers::OwnerOnly);
     const Result<Secret> certificate = read_file(dir, kCertificateFile, Readers::Anyone);
-    if (is_absent(key_pem) && !is_absent(certificate))
+    if (!certificate && !is_absent(certificate))
+        return std::unexpected(certificate.error());
+    if (is_absent(key_pem) && certificate)
         return fail(Errc::Invalid, std::string(kCertificateFile) + " is there, but " + kKeyFile +
                                        " is gone: restore it, or remove " + kCertificateFile + " to make a new CA");
     if (is_absent(key_pem)) {
@@ -148,8 +150,6 @@ Result<CertificateAuthority> CertificateAuthority::open(const UniqueFd& dir, Wal
     const Owned<EVP_PKEY> key = TRY(parse_key(*key_pem));
     if (certificate)
         return CertificateAuthority(TRY(check_pair(key.get(), *certificate)));
-    if (!is_absent(certificate))
-        return std::unexpected(certificate.error());
     // The key is on disk first: after a crash in between, the same key gets its certificate here.
     std::string pem = TRY(sign_own_certificate(key.get(), now));
     TRY(write_file(dir, kCertificateFile, pem, 0644));

@@ -43,7 +43,7 @@ std::int64_t to_seconds(WallTime time) {
     return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
 }
 
-// The system call behind an extended result code, or "" where SQLite does not say.
+// The system call, or calls, behind an extended result code, or "" where SQLite does not say.
 std::string_view call_of(int code) {
     switch (code) {
         case SQLITE_IOERR_READ:
@@ -51,8 +51,10 @@ std::string_view call_of(int code) {
         case SQLITE_IOERR_CORRUPTFS:
             return "read";
         case SQLITE_IOERR_WRITE:
-        case SQLITE_IOERR_SHMSIZE:
+        case SQLITE_FULL:
             return "write";
+        case SQLITE_IOERR_SHMSIZE:
+            return "stat or write";
         case SQLITE_IOERR_FSYNC:
         case SQLITE_IOERR_DIR_FSYNC:
             return "fsync";
@@ -68,9 +70,10 @@ std::string_view call_of(int code) {
         case SQLITE_IOERR_CHECKRESERVEDLOCK:
         case SQLITE_IOERR_SHMLOCK:
             return "lock";
-        case SQLITE_IOERR_SHMOPEN:
         case SQLITE_CANTOPEN:
             return "open";
+        case SQLITE_IOERR_SHMOPEN:
+            return "open or truncate";
         case SQLITE_IOERR_SHMMAP:
         case SQLITE_IOERR_MMAP:
             return "mmap";

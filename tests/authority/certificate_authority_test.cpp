@@ -77,6 +77,11 @@ TEST(CertificateAuthority, HalfAPairIsAnErrorThatSaysWhatToDo) {
     EXPECT_EQ(CertificateAuthority::open(scratch.dir(), kNow).error().what,
               "ca.crt is there, but ca.key is gone: restore it, or remove ca.crt to make a new CA");
     EXPECT_FALSE(scratch.has("ca.key")) << "nothing is made in its place";
+    ASSERT_EQ(::unlink(scratch.at("ca.crt").c_str()), 0);
+    ASSERT_EQ(::mkdir(scratch.at("ca.crt").c_str(), 0755), 0);
+    EXPECT_THAT(CertificateAuthority::open(scratch.dir(), kNow).error().what,
+                testing::AllOf(testing::HasSubstr("ca.crt"), testing::Not(testing::HasSubstr("ca.key"))))
+        << "what cannot be read is not known to be there";
 }
 
 }  // namespace
