@@ -220,8 +220,9 @@ public:
             become_program();
         int status = 0;
         ::waitpid(child_, &status, 0);
-        if (!WIFSTOPPED(status) ||
-            ::ptrace(PTRACE_SETOPTIONS, child_, nullptr,
+        if (!WIFSTOPPED(status))
+            return 125;  // it has said why
+        if (::ptrace(PTRACE_SETOPTIONS, child_, nullptr,
                      PTRACE_O_TRACESECCOMP | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL) < 0)
             give_up("ptrace");
         std::fprintf(log_, "pid %d\n", static_cast<int>(child_));
@@ -273,7 +274,7 @@ private:
             return;
         }
         std::fflush(log_);
-        meet_fate(thread, regs);
+        meet_fate(*call, thread, regs);
     }
 
     static void wait_for_step(const std::string& line) {
@@ -283,12 +284,14 @@ private:
         }
     }
 
-    void meet_fate(pid_t thread, user_regs_struct regs) {
+    void meet_fate(const Call& call, pid_t thread, user_regs_struct regs) {
         if (options_.fate == Fate::Kill) {
             ::kill(child_, SIGKILL);
             return;
         }
-        if (options_.fate == Fate::Short) {
+        // With threads, another run's call of this number may be one of another kind.
+        const bool is_write = call.number == SYS_write || call.number == SYS_pwrite64;
+        if (options_.fate == Fate::Short && is_write) {
             regs.rdx = std::max(regs.rdx / 2, 1ULL);
             ::ptrace(PTRACE_SETREGS, thread, nullptr, &regs);
         } else if (options_.fate == Fate::Fail) {
@@ -306,7 +309,8 @@ private:
     [[noreturn]] void become_program() {
         // While we still are who we were: the kernel looks at the credentials of now when the memory of a program that
         // forbids it is read later.
-        ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+        if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) < 0)
+            give_up("ptrace");
         if (const auto user = options_.user;
             user && (::setgroups(0, nullptr) < 0 || ::setresgid(*user, *user, *user) < 0 ||
                      ::setresuid(*user, *user, *user) < 0))

@@ -19,7 +19,21 @@
 #include <functional>
 #include <string>
 
+// In a coverage build, libgcov's: writes what was counted so far. A child that leaves by _exit() would take it along.
+extern "C" void __gcov_dump() __attribute__((weak));
+extern "C" void __gcov_reset() __attribute__((weak));
+
 namespace tokenlet::fsatomic {
+
+inline void forget_counts() {
+    if (__gcov_reset != nullptr)
+        __gcov_reset();
+}
+
+inline void keep_counts() {
+    if (__gcov_dump != nullptr)
+        __gcov_dump();
+}
 
 // What a child answers when the machine does not let it try.
 inline constexpr const char* kSkip = "skip";
@@ -32,8 +46,10 @@ inline std::string in_child(const std::function<std::string()>& work) {
     const pid_t child = ::fork();
     if (child == 0) {
         ::close(ends[0]);
+        forget_counts();
         const std::string answer = work();
         (void)!::write(ends[1], answer.data(), answer.size());
+        keep_counts();
         ::_exit(0);
     }
     ::close(ends[1]);
@@ -54,6 +70,11 @@ inline constexpr unsigned kNobody = 65534;
 // Becomes a user without rights. False when there are none to give up.
 inline bool drop_root(unsigned id = kNobody) {
     return ::setgroups(0, nullptr) == 0 && ::setresgid(id, id, id) == 0 && ::setresuid(id, id, id) == 0;
+}
+
+// Not in a container that knows one user only.
+inline bool can_drop_root() {
+    return in_child([] { return drop_root() ? "" : "no"; }).empty();
 }
 
 inline bool private_mounts() {

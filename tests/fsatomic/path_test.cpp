@@ -29,8 +29,8 @@ TEST(CleanPath, TakesWhatAVolumeMayHold) {
         {"two dots deeper down are a name", "a/..b", "a/..b"},
         {"three dots deeper down", "a/...", "a/..."},
         {"255 bytes in an element", std::string(255, 'n'), std::string(255, 'n')},
-        {"4096 bytes in all", repeat(std::string(255, 'n') + "/", 15) + std::string(256 - 2, 'm') + "/x",
-         repeat(std::string(255, 'n') + "/", 15) + std::string(256 - 2, 'm') + "/x"},
+        {"4096 bytes in all", repeat(std::string(255, 'n').append("/"), 15) + std::string(256 - 2, 'm') + "/x",
+         repeat(std::string(255, 'n').append("/"), 15) + std::string(256 - 2, 'm') + "/x"},
     };
     for (const Case& c : cases) {
         SCOPED_TRACE(c.name);

@@ -109,7 +109,7 @@ TEST_P(Publish, CleansPathsAndSharesOneLinkPerFirstComponent) {
 TEST_P(Publish, TakesAPathOf4096Bytes) {
     std::string path;
     for (int i = 0; i < 15; ++i)
-        path += std::string(255, 'n') + "/";
+        path += std::string(255, 'n').append("/");
     path += std::string(254, 'm') + "/x";
     ASSERT_EQ(path.size(), 4096u);
     for (const auto& change : {Change::Published, Change::None}) {

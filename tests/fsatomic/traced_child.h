@@ -14,6 +14,8 @@
 #include <cstddef>
 #include <functional>
 
+#include "tests/fsatomic/child.h"
+
 namespace tokenlet::fsatomic {
 
 inline constexpr std::array kFileCalls = {SYS_openat,   SYS_openat2,   SYS_mkdirat,   SYS_write,      SYS_read,
@@ -30,16 +32,25 @@ struct Traced {
 enum class Fate { Kill, Fail };
 
 #if defined(__x86_64__)
-inline constexpr bool kCanTrace = true;
+inline bool can_trace() {
+    const pid_t child = ::fork();
+    if (child == 0)
+        ::_exit(::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) < 0 ? 1 : 0);
+    int status = 0;
+    return ::waitpid(child, &status, 0) == child && status == 0;
+}
 
 // Runs `work` in a child. Before its file system call number `at` (from 0) the child is killed, or that call fails with
 // `os_errno` without being made.
 inline Traced run_traced(const std::function<int()>& work, int at, Fate fate, int os_errno = 0) {
     const pid_t child = ::fork();
     if (child == 0) {
+        forget_counts();
         ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
         ::raise(SIGSTOP);
-        ::_exit(work());
+        const int exit_code = work();
+        keep_counts();
+        ::_exit(exit_code);
     }
     int status = 0;
     ::waitpid(child, &status, 0);
@@ -76,7 +87,9 @@ inline Traced run_traced(const std::function<int()>& work, int at, Fate fate, in
     }
 }
 #else
-inline constexpr bool kCanTrace = false;
+inline bool can_trace() {
+    return false;
+}
 inline Traced run_traced(const std::function<int()>&, int, Fate, int = 0) {
     return {};
 }
