@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tokenlet's agent against a real API server: what it projects, how it follows changes, what it does when the server is away."""
+import threading
+import time
+import unittest
+
+import control_plane
+from control_plane import daemon
+
+EVERYTHING = """apiVersion: v1
+kind: Pod
+metadata: {name: all, namespace: shop, labels: {app: web}}
+spec:
+  serviceAccountName: web
+  automountServiceAccountToken: false
+  containers: [{name: main, image: none, volumeMounts: [{name: data, mountPath: /data}]}]
+  volumes:
+  - name: data
+    projected:
+      sources:
+      - serviceAccountToken: {path: token}
+      - serviceAccountToken: {path: vault-token, audience: vault, expirationSeconds: 600}
+      - configMap: {name: settings}
+      - configMap: {name: kube-root-ca.crt}
+      - secret: {name: tls}
+      - clusterTrustBundle: {name: roots, path: roots.pem}
+      - downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}
+"""
+OBJECTS = """apiVersion: v1
+kind: ServiceAccount
+metadata: {name: web, namespace: shop}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings, namespace: shop}
+data: {setting: one}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: tls, namespace: shop}
+stringData: {key: hunter2}
+"""
+ACCOUNT = "/api/v1/namespaces/shop/serviceaccounts/web"
+SETTINGS = "/api/v1/namespaces/shop/configmaps/settings"
+
+
+class Agent(daemon.Daemon):
+    """An agent that asks a cluster."""
+
+    def __init__(self, kubeconfig, **settings):
+        self.kubeconfig = kubeconfig
+        super().__init__(**settings)
+
+    def configure(self, *, issuer: str = "", bound: str = "auto", max_age="24h"):
+        issuer = issuer or f"kubernetes: {{kubeconfig: {self.kubeconfig}}}"
+        self.config.write_text(f"""apiVersion: tokenlet.dev/v1alpha1
+kind: AgentConfiguration
+nodeName: edge
+stateDir: {self.base}/state
+manifests: {{path: {self.manifests}, removalDelay: 1s}}
+volumes: {{root: {self.base}/pods, byName: {self.base}/by-name, grace: 2s}}
+issuer: {{{issuer}}}
+boundObject: {{mode: {bound}}}
+rotation: {{maxAge: {max_age}, maxJitter: 0s}}
+status: {{socket: {self.socket}}}
+log: {{level: info}}
+""")
+
+    def embedded(self) -> str:
+        return f'embedded: {{issuer: "https://tokens.example.org", dataDir: {self.base}/authority}}'
+
+    def file(self, pod: str, path: str) -> str | None:
+        try:
+            return (self.volume(pod) / path).read_text()
+        except FileNotFoundError:
+            return None
+
+    def wait_for(self, holds, what: str, patience: float = daemon.PATIENCE):
+        try:
+            return daemon.wait_until(holds, what, patience)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log()[-4000:]}") from None
+
+    def requests(self) -> int:
+        return self.log().count("token rotated")
+
+
+class ClusterAgent(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = cls.enterClassContext(control_plane.ControlPlane())
+        cls.cluster.namespace("shop")
+        bundle = "".join(f"    {line}\n" for line in cls.cluster.ca.read_text().splitlines())
+        cls.cluster.apply("apiVersion: certificates.k8s.io/v1beta1\nkind: ClusterTrustBundle\nmetadata: {name: roots}\n"
+                          "spec:\n  trustBundle: |\n" + bundle)
+
+    def setUp(self):
+        self.cluster.apply(OBJECTS)
+
+    def agent(self, **settings) -> Agent:
+        kubeconfig = settings.pop("kubeconfig", self.cluster.kubeconfig)
+        return self.enterContext(Agent(kubeconfig, **settings))
+
+    def started(self, manifest: str = EVERYTHING, **settings) -> Agent:
+        agent = self.agent(**settings)
+        agent.drop("all.yaml", manifest)
+        agent.start()
+        agent.wait_for(lambda: agent.alive_status() and agent.is_ready("all"), "the Pod's volume")
+        return agent
+
+    def reviewed(self, token: str, *audiences: str) -> dict:
+        status = self.cluster.review(token, *audiences)
+        self.assertTrue(status.get("authenticated"), status)
+        return status["user"]
+
+    def test_projects_what_a_kubelet_does_in_one_volume(self):
+        agent = self.started()
+        user = self.reviewed(agent.token("all"))
+        self.assertEqual("system:serviceaccount:shop:web", user["username"])
+        self.assertEqual(["system:serviceaccounts", "system:serviceaccounts:shop", "system:authenticated"], user["groups"])
+        self.reviewed(agent.file("all", "vault-token"), "vault")
+        self.assertFalse(self.cluster.review(agent.file("all", "vault-token")).get("authenticated"))
+        self.assertEqual("one", agent.file("all", "setting"))
+        self.assertEqual("hunter2", agent.file("all", "key"))
+        self.assertEqual('app="web"', agent.file("all", "labels"))
+        self.assertIn("BEGIN CERTIFICATE", agent.file("all", "ca.crt"))
+        self.assertIn("BEGIN CERTIFICATE", agent.file("all", "roots.pem"))
+
+    def test_binds_tokens_as_the_mode_says(self):
+        self.cluster.kubectl("create", "secret", "generic", "tokenlet-edge", "-n", "shop")
+        self.addCleanup(self.cluster.try_kubectl, "delete", "secret", "tokenlet-edge", "-n", "shop")
+        self.cluster.api("POST", "/api/v1/nodes", {"metadata": {"name": "edge"}})
+        self.addCleanup(self.cluster.try_kubectl, "delete", "node", "edge")
+        for mode, bound in {"secret": "secret", "node": "node", "none": None, "auto": "secret"}.items():
+            with self.subTest(mode):
+                agent = self.started(bound=mode)
+                claims = daemon.claims_of(agent.token("all"))["kubernetes.io"]
+                self.assertEqual({bound} - {None}, set(claims) & {"pod", "secret", "node"})
+                self.reviewed(agent.token("all"))
+                agent.stop()
+
+    def test_a_token_bound_to_the_pod_of_that_uid_says_so(self):
+        made = self.cluster.api("POST", "/api/v1/namespaces/shop/pods", {
+            "metadata": {"name": "all"},
+            "spec": {"serviceAccountName": "web", "nodeName": "elsewhere", "containers": [{"name": "main", "image": "none"}]}})
+        self.addCleanup(self.cluster.try_kubectl, "delete", "pod", "all", "-n", "shop", "--force")
+        uid = made["metadata"]["uid"]
+        agent = self.started(EVERYTHING.replace("name: all,", f"name: all, uid: {uid},"))
+        user = self.reviewed(agent.token("all"))
+        self.assertEqual([uid], user["extra"]["authentication.kubernetes.io/pod-uid"])
+
+    def test_deleting_the_bound_secret_ends_the_tokens(self):
+        self.cluster.kubectl("create", "secret", "generic", "tokenlet-edge", "-n", "shop")
+        token = self.started().token("all")
+        self.reviewed(token)
+        self.cluster.kubectl("delete", "secret", "tokenlet-edge", "-n", "shop")
+        daemon.wait_until(lambda: not self.cluster.review(token).get("authenticated"), "the server to refuse the token", 75)
+
+    def test_a_change_reaches_the_files_within_a_second(self):
+        agent = self.started()
+        for value in ("two", "three", "four"):
+            self.cluster.api("PUT", SETTINGS, {"metadata": {"name": "settings"}, "data": {"setting": value}})
+            changed = time.monotonic()
+            agent.wait_for(lambda: agent.file("all", "setting") == value, "the change")
+            self.assertLess(time.monotonic() - changed, 1)
+        self.cluster.api("DELETE", SETTINGS)
+        agent.wait_for(lambda: "not found" in agent.log(), "the deletion to be told")
+        self.assertEqual("four", agent.file("all", "setting"))
+        self.cluster.apply(OBJECTS)
+        agent.wait_for(lambda: agent.file("all", "setting") == "one", "the object to be back")
+
+    def test_an_account_made_anew_gets_new_tokens_at_once(self):
+        agent = self.started()
+        old = agent.token("all")
+        self.cluster.api("DELETE", ACCOUNT)
+        uid = self.cluster.api("POST", "/api/v1/namespaces/shop/serviceaccounts", {"metadata": {"name": "web"}})["metadata"]["uid"]
+        agent.wait_for(lambda: daemon.claims_of(agent.token("all"))["kubernetes.io"]["serviceaccount"]["uid"] == uid,
+                       "a token of the new account", 10)
+        self.assertNotEqual(old, agent.token("all"))
+        self.reviewed(agent.token("all"))
+
+    def test_a_server_that_is_away_changes_nothing_and_is_found_again(self):
+        agent = self.started()
+        token, inode = agent.token("all"), (agent.volume("all") / "token").stat().st_ino
+        self.cluster.stop_api_server()
+        try:
+            agent.stop()
+            asked = agent.requests()
+            agent.start_and_settle()
+            self.assertTrue(agent.is_ready("all"), agent.pod_status("all"))
+            self.assertEqual((token, inode), (agent.token("all"), (agent.volume("all") / "token").stat().st_ino))
+            agent.drop("new.yaml", EVERYTHING.replace("name: all", "name: new"))
+        finally:
+            self.cluster.start_api_server()
+        agent.wait_for(lambda: agent.is_ready("new"), "the new Pod, now that the server is back")
+        self.assertEqual((token, inode), (agent.token("all"), (agent.volume("all") / "token").stat().st_ino))
+        self.assertEqual(asked, agent.requests())
+        self.cluster.api("PUT", SETTINGS, {"metadata": {"name": "settings"}, "data": {"setting": "later"}})
+        agent.wait_for(lambda: agent.file("all", "setting") == "later", "a change after the restart")
+
+    def test_a_missing_right_comes_with_a_manifest_that_grants_it(self):
+        agent = self.agent(kubeconfig=self.cluster.kubeconfig_of("host-7"), bound="none")
+        agent.drop("all.yaml", EVERYTHING)
+        agent.start()
+        advice = agent.base / "state/missing-rights.yaml"
+        def is_ready_with_what_was_advised():
+            if advice.exists() and advice.read_text() != given[-1]:
+                given.append(advice.read_text())
+                self.cluster.kubectl("apply", "-f", "-", given=given[-1])
+            return agent.alive_status() and agent.is_ready("all")
+        given = [""]
+        agent.wait_for(is_ready_with_what_was_advised, "the Pod, once the rights are there", 200)
+        self.assertIn("serviceaccounts/token", given[-1])
+        self.assertIn("resourceNames", given[-1])
+        self.reviewed(agent.token("all"))
+
+    def test_a_new_signing_key_brings_new_tokens(self):
+        agent = self.started()
+        old = agent.token("all")
+        self.cluster.renew_signing_key(keep_old=False)
+        self.cluster.restart()
+        agent.wait_for(lambda: agent.token("all") != old, "a token of the new key")
+        self.reviewed(agent.token("all"))
+
+    def test_moving_to_the_cluster_and_back_leaves_readers_no_gap(self):
+        agent = self.agent(issuer="embedded: {}")
+        agent.configure(issuer=agent.embedded())
+        agent.drop("all.yaml", EVERYTHING)
+        agent.drop("objects.yaml", OBJECTS)
+        agent.drop("roots.yaml", "apiVersion: certificates.k8s.io/v1beta1\nkind: ClusterTrustBundle\nmetadata: {name: roots}\n"
+                   "spec:\n  trustBundle: |\n" + "".join(f"    {line}\n" for line in self.cluster.ca.read_text().splitlines()))
+        agent.start()
+        agent.wait_for(lambda: agent.alive_status() and agent.is_ready("all"), "the Pod's volume")
+        bad, reads, over = [], 0, threading.Event()
+
+        def read():
+            nonlocal reads
+            while not over.is_set():
+                for path in ("token", "setting", "ca.crt"):
+                    if not agent.file("all", path):
+                        bad.append((path, time.monotonic()))
+                    reads += 1
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            for issuer, name in (("", control_plane.ISSUER), (agent.embedded(), "https://tokens.example.org"),
+                                 ("", control_plane.ISSUER)):
+                agent.stop()
+                agent.configure(issuer=issuer)
+                agent.start()
+                agent.wait_for(lambda: daemon.claims_of(agent.token("all"))["iss"] == name, f"a token of {name}")
+                if name == control_plane.ISSUER:
+                    self.reviewed(agent.token("all"))
+        finally:
+            over.set()
+            reader.join()
+        self.assertEqual([], bad)
+        self.assertGreater(reads, 1000)
+
+
+if __name__ == "__main__":
+    unittest.main()
