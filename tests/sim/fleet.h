@@ -34,6 +34,7 @@ struct FleetPod {
 
     int number = 0;
     kube::ObjectKey key;
+    std::string uid;  // that the agent recorded last
     std::string account;
     std::int64_t ttl_seconds = 3600;
     int config = 1;  // both keys of the ConfigMap say so

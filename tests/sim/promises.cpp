@@ -54,7 +54,7 @@ void Promises::see(const agent::Command& command) {
             see_leaving(pod.uid);
         for (const agent::PodIdentity& pod : save->added) {
             uids_[pod.uid] = pod.pod;
-            current_uid_[pod.pod] = pod.uid;
+            fleet_.find(pod.pod)->uid = pod.uid;
             if (gone_.contains(pod.uid))
                 fail("uid", pod.pod.str() + " is recorded under the uid of one that has left");
         }
@@ -153,8 +153,8 @@ bool Promises::adopted_another(const std::string& key, const std::string& text) 
     const auto held = held_.find(key);
     if (held == held_.end())
         return false;
-    for (const auto& [path, files] : on_disk_) {
-        for (const auto& [file, token] : files) {
+    for (const auto& [path, volume] : on_disk_) {
+        for (const auto& [file, token] : volume.tokens) {
             if (!token.is_adoptable() || token.key != key || token.given.text != text ||
                 !(token.given.rebooted || held->second.rebooted))
                 continue;
@@ -200,28 +200,28 @@ void Promises::see_publish(const agent::PublishVolume& publish, End end) {
         return;
     }
     going_.erase(publish.path);
-    std::map<std::string, OnDisk>& disk = on_disk_[publish.path];
+    OnDiskVolume& disk = on_disk_[publish.path];
     const FleetPod* pod = pod_of(publish.path.pod_uid);
     std::map<std::string, OnDisk> fresh;
     for (const agent::TokenRecord& token : publish.record.tokens) {
         const auto held = held_.find(token.key);
         if (held == held_.end())
             continue;
-        const auto before = disk.find(token.path);
+        const auto before = disk.tokens.find(token.path);
         if (pod != nullptr)
             adopt(held->second, *pod);
-        if (before != disk.end() && pod != nullptr && before->second.given.text != held->second.text)
+        if (before != disk.tokens.end() && pod != nullptr && before->second.given.text != held->second.text)
             check_token(*pod, publish.path, token.path, before->second);  // was it replaced in time?
         OnDisk& now_there = fresh[token.path];
         now_there = {token.key, held->second, held->second, boot_};
         if (end != End::Done) {
-            now_there.record = before != disk.end() ? before->second.record : std::nullopt;
-            now_there.boot = before != disk.end() ? before->second.boot : boot_;
+            now_there.record = before != disk.tokens.end() ? before->second.record : std::nullopt;
+            now_there.boot = before != disk.tokens.end() ? before->second.boot : boot_;
         }
     }
-    disk = std::move(fresh);
+    disk.tokens = std::move(fresh);
     if (pod != nullptr && publish.path.volume == "v")
-        config_on_disk_[publish.path] = pod->shown.config;
+        disk.config = pod->shown.config;
     if (end == End::Done)
         publish_failed_.erase(publish.path);
     else
@@ -264,12 +264,11 @@ void Promises::see_volume_leaving(const agent::VolumePath& path) {
 }
 
 void Promises::see_removal(const agent::VolumePath& path, End end) {
+    removed_ = true;
     if (end != End::Done)
         removal_failed_[path.pod_uid] = now();
-    if (end != End::Fails) {
+    if (end != End::Fails)
         on_disk_.erase(path);
-        config_on_disk_.erase(path);
-    }
 }
 
 void Promises::see_account_replaced(const kube::ObjectKey& account) {
@@ -300,8 +299,8 @@ void Promises::agent_starts(bool rebooted) {
 
 // What was given and did not reach the disk with its record is lost; the rest has to be adopted.
 void Promises::find_tokens() {
-    for (auto& [path, files] : on_disk_) {
-        for (auto& [file, token] : files) {
+    for (auto& [path, volume] : on_disk_) {
+        for (auto& [file, token] : volume.tokens) {
             if (!token.is_adoptable())
                 continue;
             token.given = *token.record;
@@ -421,7 +420,7 @@ void Promises::check_token(const FleetPod& pod, const agent::VolumePath& path, c
     if (free == BootTime::max())
         return;
     BootTime from = std::max(bad->first, free);
-    for (const auto& [other, beside] : on_disk_.at(path)) {  // a volume waits for all its tokens
+    for (const auto& [other, beside] : on_disk_.at(path).tokens) {  // a volume waits for all its tokens
         if (const auto quiet = quiet_.find(beside.key); quiet != quiet_.end())
             from = std::max(from, quiet->second);
     }
@@ -432,57 +431,68 @@ void Promises::check_token(const FleetPod& pod, const agent::VolumePath& path, c
 }
 
 void Promises::check_pod(FleetPod& pod) {
-    const auto uid = current_uid_.find(pod.key);
     for (const std::string volume : {"v", "w"}) {
         const std::optional<BootTime> since = unobstructed(pod, volume);
         if (!since)
             continue;
-        if (uid == current_uid_.end() || gone_.contains(uid->second)) {
+        if (pod.uid.empty() || gone_.contains(pod.uid)) {
             if (now() - *since > kAtOnce)
                 fail("missing", pod.key.str() + " is in the directory and has no uid");
             continue;
         }
-        const agent::VolumePath path{uid->second, "kubernetes.io~projected", volume};
+        const agent::VolumePath path{pod.uid, "kubernetes.io~projected", volume};
         const BootTime free = able(pod, path);
-        const auto files = on_disk_.find(path);
-        if (files == on_disk_.end() || !world_.names.contains({pod.key.ns, pod.key.name, volume})) {
+        const auto known = on_disk_.find(path);
+        if (known == on_disk_.end() || !world_.names.contains({pod.key.ns, pod.key.name, volume})) {
             BootTime from = free;
             for (const auto& [key, quiet] : quiet_) {
-                if (key.find(uid->second) != std::string::npos)
+                if (key.find(pod.uid) != std::string::npos)
                     from = std::max(from, quiet);
             }
             if (now() > from && now() - from > slack())
                 fail("missing", pod.key.str() + " has no volume " + volume);
             continue;
         }
-        for (auto& [file, token] : files->second)
+        auto& [tokens, config] = known->second;
+        for (auto& [file, token] : tokens)
             check_token(pod, path, file, token);
-        const auto token = files->second.find("token");
-        const bool has_token = token != files->second.end() && held_.contains(token->second.key);
-        if (volume == "v" && has_token && config_on_disk_[path] != pod.shown.config && now() > free &&
-            now() - free > kAtOnce)
+        if (volume == "w" || config == pod.shown.config || now() <= free || now() - free <= kAtOnce)
+            continue;
+        const auto token = tokens.find("token");
+        if (token != tokens.end() && held_.contains(token->second.key))
             fail("stale", pod.key.str() + " has an old config");
     }
 }
 
 void Promises::check() {
-    for (const auto& [name, path] : world_.names) {
-        const auto volume = world_.disk.find(path);
-        const bool leaving = gone_.contains(path.pod_uid) || going_.contains(path);
-        if (!leaving && (volume == world_.disk.end() || volume->second.current.empty()))
-            fail("missing", name.ns + "/" + name.pod + "/" + name.name + " leads nowhere");
-    }
+    if (std::exchange(removed_, false))
+        check_names();
     for (FleetPod& pod : fleet_.pods())
         check_pod(pod);
-    if (!world_.running() || world_.listing_fails || fleet_.unmounted_at())
+    if (world_.running() && !world_.listing_fails && !fleet_.unmounted_at())
+        check_remains();
+}
+
+void Promises::check_names() {
+    for (const auto& [name, path] : world_.names) {
+        const auto volume = world_.disk.find(path);
+        if (volume != world_.disk.end() && !volume->second.current.empty())
+            continue;
+        if (!gone_.contains(path.pod_uid) && !going_.contains(path))
+            fail("missing", name.ns + "/" + name.pod + "/" + name.name + " leads nowhere");
+    }
+}
+
+// What has left is removed, held removals after their hour.
+void Promises::check_remains() {
+    const auto& pods = fleet_.pods();
+    const bool all_here =
+        gone_.empty() && std::ranges::none_of(pods, [](const FleetPod& pod) { return pod.absent_since.has_value(); });
+    if (all_here || std::ranges::any_of(pods, &FleetPod::broken))
         return;
-    // What has left is removed, held removals after their hour.
-    bool broken_manifests = false;
-    for (const FleetPod& pod : fleet_.pods())
-        broken_manifests = broken_manifests || pod.broken;
     for (const auto& [path, volume] : world_.disk) {
         const FleetPod* pod = pod_of(path.pod_uid);
-        if (pod == nullptr || broken_manifests)
+        if (pod == nullptr)
             continue;
         BootTime since = std::max({awake_since_, fleet_.mended_at(), listings_work_at_});
         if (const auto failed = removal_failed_.find(path.pod_uid); failed != removal_failed_.end())

@@ -17,6 +17,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 
 #include "tests/sim/fleet.h"
 
@@ -69,6 +70,15 @@ private:
         int boot = 0;                 // of the record
         [[nodiscard]] bool is_adoptable() const { return record && record->text == given.text; }
     };
+    struct OnDiskVolume {
+        std::map<std::string, OnDisk> tokens;  // by file
+        int config = 0;                        // of "v"
+    };
+    struct PathHash {
+        std::size_t operator()(const agent::VolumePath& path) const {
+            return std::hash<std::string>{}(path.pod_uid) + std::hash<std::string>{}(path.volume);
+        }
+    };
     struct InFlight {
         BootTime since;
         std::string pod_uid;
@@ -86,6 +96,8 @@ private:
     void see_sweep(const agent::SweepVolume& sweep);
     void see_leaving(const std::string& uid);
     void see_volume_leaving(const agent::VolumePath& path);
+    void check_names();
+    void check_remains();
     void check_pod(FleetPod& pod);
     void check_token(const FleetPod& pod, const agent::VolumePath& path, const std::string& file, OnDisk& token);
     [[nodiscard]] std::optional<BootTime> unobstructed(const FleetPod& pod, const std::string& volume) const;
@@ -114,15 +126,14 @@ private:
     std::map<std::string, InFlight> asked_;  // by request key
     std::map<std::string, BootTime> quiet_;  // request keys: the agent need not have tried again before
     std::map<std::string, Given> held_;      // request keys: what the agent has, or finds at its next start
-    std::map<agent::VolumePath, std::map<std::string, OnDisk>> on_disk_;  // token files
-    std::map<agent::VolumePath, int> config_on_disk_;
+    std::unordered_map<agent::VolumePath, OnDiskVolume, PathHash> on_disk_;
+    bool removed_ = false;  // something, since the last check
     std::map<agent::VolumePath, BootTime> publish_failed_;
     std::map<std::string, BootTime> removal_failed_;    // by Pod uid
     std::map<kube::ObjectKey, BootTime> account_anew_;  // when the issuer was told
     std::map<std::string, kube::ObjectKey> uids_;       // all that were ever recorded
-    std::map<kube::ObjectKey, std::string> current_uid_;
-    std::set<std::string> gone_;         // uids that have left, by the rule
-    std::set<agent::VolumePath> going_;  // volumes that have, of Pods that stay
+    std::set<std::string> gone_;                        // uids that have left, by the rule
+    std::set<agent::VolumePath> going_;                 // volumes that have, of Pods that stay
 };
 
 }  // namespace tokenlet::sim
