@@ -6,12 +6,15 @@
 namespace tokenlet::agent {
 
 Result<> check_supported(const AgentConfiguration& configuration) {
-    if (std::holds_alternative<KubernetesIssuer>(configuration.issuer))
-        return fail(Errc::Invalid,
-                    "issuer.kubernetes: this version of tokenlet asks no API server for tokens; it signs "
-                    "them itself, with issuer: {embedded: {}}");
     const BoundObjectMode mode = configuration.bound_object.mode;
-    if (mode != BoundObjectMode::Auto && mode != BoundObjectMode::Pod)
+    const auto* cluster = std::get_if<KubernetesIssuer>(&configuration.issuer);
+    if (cluster != nullptr && !cluster->self.service_account.empty())
+        return fail(
+            Errc::Invalid,
+            "issuer.kubernetes.self: this version of tokenlet does not rotate its own credential; leave it out");
+    if (cluster != nullptr && (mode == BoundObjectMode::PodSecret || mode == BoundObjectMode::GatedPod))
+        return fail(Errc::Invalid, "boundObject.mode: this version of tokenlet makes no objects; use auto or secret");
+    if (cluster == nullptr && mode != BoundObjectMode::Auto && mode != BoundObjectMode::Pod)
         return fail(Errc::Invalid, "boundObject.mode: the embedded authority binds each token to its Pod; use auto");
     if (!configuration.status.listen.empty())
         return fail(Errc::Invalid,

@@ -82,7 +82,8 @@ struct VolumeState {
     std::vector<VolumesByObject::iterator> objects;  // that the plan names
     std::vector<std::uint64_t> tokens;               // ids, one for each token source, in order
 
-    bool waiting = false;     // for the first answer about one of its tokens
+    bool waiting = false;     // for the first answer about one of its tokens or objects
+    bool stands = false;      // what an earlier run published is there, with every token that the plan wants
     bool publishing = false;  // until on_published
     bool removing = false;    // until on_removed
     bool look_again = false;  // something changed meanwhile
@@ -250,7 +251,7 @@ private:
     [[nodiscard]] kube::TokenRequest request_of(const TokenUse& use) const;
     void release_token(std::uint64_t id);
     void wake_tokens(const PodState& pod);
-    void adopt_token(Now now, const VolumeState& volume, TokenUse& use, const std::string& path);
+    bool adopt_token(Now now, const VolumeState& volume, TokenUse& use, const std::string& path);
     void look_at_token(Now now, TokenUse& use);
     void ask_for_tokens(Now now);
     void take_token(Now now, TokenUse& use, kube::IssuedToken issued);

@@ -58,16 +58,16 @@ void Core::State::wake_tokens(const PodState& pod) {
 }
 
 // Takes over what an earlier process left, as old as it really is: the boot clock where it is still the same boot, else
-// the wall clock, which cannot make a token younger than it was.
-void Core::State::adopt_token(Now now, const VolumeState& volume, TokenUse& use, const std::string& path) {
+// the wall clock, which cannot make a token younger than it was. False: nothing was left.
+bool Core::State::adopt_token(Now now, const VolumeState& volume, TokenUse& use, const std::string& path) {
     if (!volume.found || !volume.found->record)
-        return;
+        return false;
     const VolumeRecord& record = *volume.found->record;
     const auto recorded = std::ranges::find_if(
         record.tokens, [&](const TokenRecord& token) { return token.path == path && token.key == use.token->key; });
     const auto file = std::ranges::find(volume.found->files, path, &std::pair<std::string, Secret>::first);
     if (recorded == record.tokens.end() || file == volume.found->files.end())
-        return;
+        return false;
     rotation::HeldToken held{.bytes = file->second.copy(),
                              .times = recorded->times,
                              .received_wall = recorded->received_wall,
@@ -81,6 +81,7 @@ void Core::State::adopt_token(Now now, const VolumeState& volume, TokenUse& use,
     }
     tokens_.adopt(*use.token, std::move(held));
     demand_if_foreign(use);
+    return true;
 }
 
 std::string_view Core::State::keep(std::string_view name) {

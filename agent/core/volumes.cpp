@@ -136,10 +136,11 @@ void Core::State::set_volumes(Now now, PodState& pod) {
 // The new ones are wanted before the old ones are released, so that what both share is kept.
 void Core::State::set_tokens(Now now, VolumeState& volume) {
     std::vector<std::uint64_t> tokens;
+    volume.stands = volume.found && volume.found->record;
     for (const projector::TokenSource* source : projector::token_sources(*volume.plan)) {
         const std::uint64_t id = want_token(volume, projector::token_request(*volume.pod->plan, *source));
         TokenUse& use = uses_.at(id);
-        adopt_token(now, volume, use, source->path);
+        volume.stands = adopt_token(now, volume, use, source->path) && volume.stands;
         tokens.push_back(id);
     }
     volume.found.reset();
@@ -221,6 +222,9 @@ void Core::State::look_at_volume(VolumeState& volume) {
                                             ? std::unexpected(*no_bundle)
                                             : projector::build(*volume.pod->plan, *volume.plan, bytes, *this);
     if (!payload) {
+        // What an earlier run published serves its readers, although what it was made of cannot be looked up now.
+        if (volume.stands && !volume.published && payload.error().code == Errc::Unavailable)
+            volume.published = std::move(pending);
         // What it lacks is a token or an object: the mark comes with it.
         if (!volume.error || volume.error->what != payload.error().what) {
             const bool waiting = payload.error().code == Errc::Unavailable;

@@ -141,6 +141,12 @@ void ClusterIssuer::look_at_keys() {
     read_name();
 }
 
+void ClusterIssuer::look_at_keys_soon() {
+    if (!reading_keys_)
+        keys_due_ = settings_.clock().boot + kKeysRetry;
+    news_.look();
+}
+
 void ClusterIssuer::read_name() {
     call_({.path = "/.well-known/openid-configuration", .what = "the issuer's name", .answer_bytes = kMostTokenBytes},
           [this, alive = alive_](const kube::ApiResult& result) {

@@ -31,7 +31,7 @@
 namespace tokenlet::agent {
 
 inline constexpr std::chrono::minutes kKeysPeriod{10};
-inline constexpr std::chrono::seconds kKeysRetry{30};
+inline constexpr std::chrono::seconds kKeysRetry{5};
 
 // How calls are made; ApiClient's request() behind it, or a test.
 using ApiCaller = std::function<void(kube::ApiRequest, std::move_only_function<void(kube::ApiResult)>)>;
@@ -56,6 +56,7 @@ public:
     [[nodiscard]] Result<> close(WallTime) override { return {}; }
 
     void look_at_keys();
+    void look_at_keys_soon();  // when maintain() is next called
 
 private:
     struct Attempt {

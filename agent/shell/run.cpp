@@ -14,10 +14,13 @@
 #include <chrono>
 #include <cstdlib>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
 
+#include "agent/shell/cluster_issuer.h"
+#include "agent/shell/cluster_objects.h"
 #include "agent/shell/driver.h"
 #include "agent/shell/embedded_issuer.h"
 #include "agent/shell/found_volumes.h"
@@ -27,6 +30,7 @@
 #include "agent/shell/status_json.h"
 #include "agent/shell/status_server.h"
 #include "agent/shell/systemd.h"
+#include "kube/in_cluster.h"
 
 namespace tokenlet::agent {
 
@@ -37,6 +41,7 @@ using std::chrono::seconds;
 constexpr seconds kOnceTime{120};                      // for Mode::Once to project everything
 constexpr std::chrono::milliseconds kStopTime{2'000};  // for a disk to finish what it is writing
 constexpr std::size_t kNamedPods = 10;                 // of those not ready, in one message
+constexpr char kAdviceFile[] = "missing-rights.yaml";  // in stateDir
 
 std::uint64_t random_bits() {
     std::uint64_t bits = 0;
@@ -160,6 +165,8 @@ private:
     }
 
     Result<> open_issuer() {
+        if (const auto* cluster = std::get_if<KubernetesIssuer>(&configuration_.issuer))
+            return open_cluster(*cluster);
         const auto& embedded = std::get<authority::AuthorityConfiguration>(configuration_.issuer);
         const WallTime now = read_clocks().wall;
         auto authority = TRY(authority::Authority::open(embedded, now), "issuer.embedded");
@@ -167,6 +174,48 @@ private:
         issuer_name_ = embedded.issuer;
         issuer_ = std::make_unique<EmbeddedIssuer>(*loop_, std::move(authority), configuration_.node_name, read_clocks);
         return {};
+    }
+
+    Result<> open_cluster(const KubernetesIssuer& cluster) {
+        auto access = TRY(cluster.in_cluster ? kube::in_cluster_access(kube::in_cluster_surroundings())
+                                             : kube::read_kubeconfig(cluster.kubeconfig, cluster.context),
+                          "issuer.kubernetes");
+        client_ = TRY(kube::ApiClient::create(loop_->uv(), std::move(access), {}), "issuer.kubernetes");
+        for (const std::string& warning : client_->warnings())
+            log(Report::Level::Warn, "API server is called with a weakness", {{"what", warning}});
+        const auto on_advice = [this](const std::string& yaml) { keep_advice(yaml); };
+        const auto call = [this](kube::ApiRequest request, std::move_only_function<void(kube::ApiResult)> done) {
+            client_->request(std::move(request), std::move(done)).leave_to_client();
+        };
+        auto issuer =
+            std::make_unique<ClusterIssuer>(*loop_, call,
+                                            ClusterIssuer::Settings{.bound_object = configuration_.bound_object,
+                                                                    .node_name = configuration_.node_name,
+                                                                    .on_advice = on_advice});
+        objects_ = std::make_unique<ClusterObjects>(
+            *client_,
+            ClusterObjects::Settings{.random = random_bits,
+                                     .tell = [this](const WatchedObject& what,
+                                                    ObjectNews news) { driver_->on_object(what, std::move(news)); },
+                                     .look = [this] { driver_->look_at_time(); },
+                                     .on_lost = [issuer = issuer.get()] { issuer->look_at_keys_soon(); },
+                                     .on_advice = on_advice});
+        issuer_ = std::move(issuer);
+        return {};
+    }
+
+    // What a person has to apply, where it can be applied from: a log has no room for it.
+    void keep_advice(const std::string& yaml) {
+        if (!advice_.insert(yaml).second)
+            return;
+        const std::string path = configuration_.state_dir + "/" + kAdviceFile;
+        const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644));
+        std::string all;
+        for (const std::string& document : advice_)
+            all += (all.empty() ? "" : "---\n") + document;
+        if (!file || ::write(file.get(), all.data(), all.size()) != static_cast<ssize_t>(all.size()))
+            return log(Report::Level::Warn, "a right is missing at the API server", {{"manifest", yaml}});
+        log(Report::Level::Warn, "a right is missing at the API server", {{"mend", "kubectl apply -f " + path}});
     }
 
     Result<CoreSettings> core_settings() {
@@ -181,7 +230,9 @@ private:
         CoreSettings settings;
         settings.boot_id = std::move(*boot_id);
         settings.issuer = issuer_name_;
-        settings.issuer_clock = IssuerClock::Ours;
+        const bool is_cluster = std::holds_alternative<KubernetesIssuer>(configuration_.issuer);
+        settings.issuer_clock = is_cluster ? IssuerClock::Measured : IssuerClock::Ours;
+        settings.objects_from = is_cluster ? ObjectsFrom::Cluster : ObjectsFrom::Manifests;
         settings.rotation = {.fraction = configuration_.rotation.fraction,
                              .max_age = configuration_.rotation.max_age,
                              .max_jitter = configuration_.rotation.max_jitter};
@@ -213,6 +264,7 @@ private:
             .identities = identities_,
             .manifests = std::move(manifests),
             .resync = configuration_.manifests.resync,
+            .objects = objects_.get(),
         });
         TRY(driver_->start([this] { on_settled(); }, [this](const Error& error) { on_listing_failed(error); }));
         if (mode_ == Mode::Once)
@@ -306,6 +358,8 @@ private:
     Result<> stop() {
         status_server_.reset();  // the socket goes first: nobody is told of a driver that is no more
         driver_.reset();
+        objects_.reset();
+        client_.reset();  // and with it the answers that would be for the driver
         const Result<> closed = issuer_->close(read_clocks().wall);
         if (!closed)
             log(Report::Level::Error, "token authority cannot save its state", {{"err", closed.error().what}});
@@ -331,7 +385,10 @@ private:
     UniqueFd root_;
     std::unique_ptr<Loop> loop_;
     std::string issuer_name_;
-    std::unique_ptr<EmbeddedIssuer> issuer_;
+    std::unique_ptr<kube::ApiClient> client_;  // of a cluster, as are the objects
+    std::unique_ptr<TokenIssuer> issuer_;
+    std::unique_ptr<ClusterObjects> objects_;
+    std::set<std::string> advice_;
     std::unique_ptr<Driver> driver_;
     std::vector<Watch> signals_;
     std::unique_ptr<StatusServer> status_server_;

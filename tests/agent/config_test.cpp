@@ -115,7 +115,7 @@ log: {level: debug, format: json}
     EXPECT_EQ(config->log.format, LogFormat::Json);
 }
 
-TEST(AgentConfiguration, TheKubernetesIssuerIsReadButThisVersionSaysThatItDoesWithout) {
+TEST(AgentConfiguration, TheKubernetesIssuerIsReadAndTheCredentialIsNotYetItsOwn) {
     const Result<AgentConfiguration> config = parse(
         kHead +
         "issuer: {kubernetes: {kubeconfig: /etc/k, context: c, self: {serviceAccount: ns/agent, expiration: 24h}}}\n");
@@ -129,7 +129,7 @@ TEST(AgentConfiguration, TheKubernetesIssuerIsReadButThisVersionSaysThatItDoesWi
     EXPECT_EQ(issuer.self.expiration, 24h);
     const Result<> supported = check_supported(*config);
     ASSERT_FALSE(supported);
-    EXPECT_THAT(supported.error().what, StartsWith("issuer.kubernetes: this version of tokenlet "));
+    EXPECT_THAT(supported.error().what, StartsWith("issuer.kubernetes.self: this version of tokenlet "));
 }
 
 TEST(AgentConfiguration, WhatThisVersionDoesNotDoIsSaidAndNotPassedOver) {

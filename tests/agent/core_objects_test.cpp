@@ -214,6 +214,7 @@ TEST_F(CoreOnACluster, ARestartWithTheServerAwayWritesNothingAndAsksForNothing) 
     tell_error(kMap, Errc::Unavailable);
     EXPECT_EQ(world.writes, writes);
     EXPECT_TRUE(world.status().settled);
+    EXPECT_TRUE(world.pod_status("shop", "web")->ready) << "what stands there serves its readers";
     tell(kAccount, account("u-1"));
     tell(kMap, config_map("one"));
     EXPECT_EQ(world.writes, writes);

@@ -108,10 +108,10 @@ TEST_F(ValidateTest, AnAccountThatIsNowhereIsRemarkedOn) {
 
 TEST_F(ValidateTest, WhatThisVersionDoesNotDoIsAProblem) {
     const std::string config =
-        write("agent.yaml", replaced(kConfiguration, "embedded: {}", "kubernetes: {inCluster: true}"));
+        write("agent.yaml", replaced(kConfiguration, "embedded: {}", "embedded: {}}\nboundObject: {mode: node"));
     const Outcome outcome = run(ValidateOptions{{config}});
     EXPECT_EQ(outcome.code, ExitCode::Configuration);
-    EXPECT_THAT(outcome.complaints, ElementsAre(HasSubstr("issuer.kubernetes: this version of tokenlet")));
+    EXPECT_THAT(outcome.complaints, ElementsAre(HasSubstr("boundObject.mode: the embedded authority")));
 }
 
 TEST_F(ValidateTest, TheAuthoritysOwnConfigurationIsKnown) {
@@ -253,7 +253,7 @@ TEST_F(ValidateTest, AKeyThatTheConfigMapBesideItLacksIsFound) {
 
 TEST_F(ValidateTest, AConfigurationThatWillNotStartIsNotSaidToBeFine) {
     const std::string config =
-        write("agent.yaml", replaced(kConfiguration, "embedded: {}", "kubernetes: {inCluster: true}"));
+        write("agent.yaml", replaced(kConfiguration, "embedded: {}", "embedded: {}}\nboundObject: {mode: node"));
     EXPECT_EQ(run(ValidateOptions{{config}}).out, "");
 }
 
