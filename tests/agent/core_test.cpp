@@ -909,12 +909,13 @@ TEST_F(CoreTest, ATokenThatNeedsNoRequestAnyMoreWhenItsTurnComesIsStillRotatedIn
         crowded.write("p" + std::to_string(i), volume_yaml("shop", "p" + std::to_string(i), kToken));
     crowded.start();
     crowded.pass(45min);
-    crowded.step_wall(-21h);  // all look as if they came from the future, until the first answer
-    crowded.issuer.clock_offset = 21h;
+    crowded.step_wall(14min);  // all look as if they expired at 46 min, until the first answer
+    crowded.issuer.latency = 1s;
+    crowded.issuer.clock_offset = -14min;
     crowded.wake();
-    crowded.pass(1s);
+    crowded.pass(2min);
     ASSERT_EQ(crowded.issuer.requests.size(), 5u) << "then the others wait for their time again";
-    crowded.pass(3min);
+    crowded.pass(2min);
     EXPECT_EQ(crowded.issuer.requests.size(), 8u);
 }
 
