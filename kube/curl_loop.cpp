@@ -91,11 +91,12 @@ private:
             return 0;
         }
         if (socket == nullptr) {
-            socket = new Socket{.poll = {}, .state = &state, .descriptor = descriptor};
-            if (uv_poll_init(&state.loop_, &socket->poll, descriptor) < 0) {
-                delete socket;
+            auto made = std::make_unique<Socket>();
+            made->state = &state;
+            made->descriptor = descriptor;
+            if (uv_poll_init(&state.loop_, &made->poll, descriptor) < 0)
                 return -1;
-            }
+            socket = made.release();
             socket->poll.data = socket;
             (void)curl_multi_assign(state.multi_, descriptor, socket);  // fails only on a foreign descriptor
         }

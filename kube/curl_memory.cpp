@@ -23,11 +23,11 @@ void wiping_free(void* memory) noexcept {
 
 void* wiping_realloc(void* memory, std::size_t size) noexcept {
     if (memory == nullptr)
-        return std::malloc(size);
+        return std::malloc(std::max<std::size_t>(size, 1));
     const std::size_t usable = ::malloc_usable_size(memory);
     if (size != 0 && size <= usable && size >= usable / 2)
         return memory;
-    void* grown = std::malloc(size);
+    void* grown = std::malloc(std::max<std::size_t>(size, 1));
     if (grown == nullptr)
         return nullptr;
     std::memcpy(grown, memory, std::min(size, usable));

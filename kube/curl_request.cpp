@@ -47,10 +47,9 @@ CurlRequest::CurlRequest() : easy_(curl_easy_init()) {}
 CurlRequest::~CurlRequest() = default;
 
 void CurlRequest::append(StringList& list, const char* text) {
-    if (curl_slist* grown = curl_slist_append(list.get(), text)) {
-        (void)list.release();  // grown is the same list
-        list.reset(grown);
-    }
+    curl_slist* shorter = list.release();
+    curl_slist* longer = curl_slist_append(shorter, text);
+    list.reset(longer != nullptr ? longer : shorter);
 }
 
 template <class Value>
