@@ -8,10 +8,6 @@ namespace tokenlet::agent {
 Result<> check_supported(const AgentConfiguration& configuration) {
     const BoundObjectMode mode = configuration.bound_object.mode;
     const auto* cluster = std::get_if<KubernetesIssuer>(&configuration.issuer);
-    if (cluster != nullptr && !cluster->self.service_account.empty())
-        return fail(
-            Errc::Invalid,
-            "issuer.kubernetes.self: this version of tokenlet does not rotate its own credential; leave it out");
     if (cluster != nullptr && (mode == BoundObjectMode::PodSecret || mode == BoundObjectMode::GatedPod))
         return fail(Errc::Invalid, "boundObject.mode: this version of tokenlet makes no objects; use auto or secret");
     if (cluster == nullptr && mode != BoundObjectMode::Auto && mode != BoundObjectMode::Pod)

@@ -30,11 +30,13 @@ struct Grammar {
     WaitOptions wait;
     RotateOptions rotate;
     PruneOptions prune;
+    EnrollOptions enroll;
     InspectOptions inspect;
     // As given; chosen() reads them, because its messages are better than CLI11's.
     std::string status_format = "table";
     std::string inspect_format = "table";
     std::string wait_timeout = "60s";
+    std::string enroll_format = "yaml";
     CLI::App* agent_app = nullptr;
     CLI::App* once_app = nullptr;
     CLI::App* validate_app = nullptr;
@@ -42,6 +44,7 @@ struct Grammar {
     CLI::App* wait_app = nullptr;
     CLI::App* rotate_app = nullptr;
     CLI::App* prune_app = nullptr;
+    CLI::App* enroll_app = nullptr;
     CLI::App* token_app = nullptr;
     CLI::App* inspect_app = nullptr;
 
@@ -131,6 +134,25 @@ Grammar::Grammar() {
                  "  tokenlet prune\n"
                  "\nOnly root and the agent's user and group may. `tokenlet status` says what is held and why.");
     add_where(prune_app, prune.where);
+
+    enroll_app = add_verb(
+        top, "enroll", "Make a cluster know this host's agent, with an administrator's kubeconfig",
+        "  tokenlet enroll --kubeconfig admin.kubeconfig --serve production/web --serve production/db\n"
+        "  tokenlet enroll --serve production/web --dry-run -o yaml | kubectl apply -f -\n"
+        "\nMakes an account with the least rights, what its tokens are bound to, and its first credential. Can "
+        "be repeated.");
+    enroll_app->add_option("--kubeconfig", enroll.kubeconfig, "The administrator's (default: as kubectl finds it)")
+        ->type_name("FILE");
+    enroll_app->add_option("--context", enroll.context, "In it (default: its current one)")->type_name("NAME");
+    enroll_app->add_option("--serve", enroll.serves, "An account whose tokens the agent may ask for; several times")
+        ->type_name("NAMESPACE/NAME")
+        ->expected(1)
+        ->take_all();
+    enroll_app->add_flag("--dry-run", enroll.dry_run, "Print the manifests and do nothing");
+    enroll_app->add_option("-o,--output", enroll_format, "yaml")->type_name("FORMAT")->capture_default_str();
+    enroll_app
+        ->add_option("-c,--config", enroll.config, "The agent's (default: /etc/tokenlet/agent.yaml, if it is there)")
+        ->type_name("FILE");
 
     token_app = add_verb(top, "token", "Look at tokens",
                          "  tokenlet token inspect /run/tokenlet/by-name/production/web/kube-api-access/token");
@@ -237,6 +259,8 @@ std::optional<Outcome> Grammar::read_values() {
         return read_format<InspectFormat>(inspect_app, inspect_format,
                                           {{"table", InspectFormat::Table}, {"json", InspectFormat::Json}},
                                           inspect.format);
+    if (enroll_app->parsed() && enroll_format != "yaml")
+        return usage_error(enroll_app, "--output: '" + enroll_format + "' is not yaml");
     if (wait_app->parsed()) {
         const Result<Duration> timeout = kube::parse_duration(wait_timeout);
         if (!timeout || *timeout < Duration::zero() || *timeout > std::chrono::hours(24 * 365))
@@ -251,8 +275,9 @@ std::variant<Invocation, Outcome> Grammar::chosen() {
         return std::move(*refused);
     if (std::optional<Outcome> refused = read_values())
         return std::move(*refused);
-    const Verb verbs[] = {{agent_app, agent}, {once_app, once},     {validate_app, validate}, {status_app, status},
-                          {wait_app, wait},   {rotate_app, rotate}, {prune_app, prune},       {inspect_app, inspect}};
+    const Verb verbs[] = {{agent_app, agent},   {once_app, once},       {validate_app, validate},
+                          {status_app, status}, {wait_app, wait},       {rotate_app, rotate},
+                          {prune_app, prune},   {inspect_app, inspect}, {enroll_app, enroll}};
     for (const Verb& verb : verbs) {
         if (verb.app->parsed())
             return verb.invocation;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cli/agent_verb.h"
+#include "cli/enroll_verb.h"
 #include "cli/outcome.h"
 #include "cli/prune_verb.h"
 #include "cli/rotate_verb.h"
@@ -23,7 +24,7 @@
 namespace tokenlet::cli {
 
 using Invocation = std::variant<AgentOptions, ValidateOptions, StatusOptions, WaitOptions, RotateOptions, PruneOptions,
-                                InspectOptions>;
+                                InspectOptions, EnrollOptions>;
 
 [[nodiscard]] std::variant<Invocation, Outcome> parse_command_line(std::vector<std::string> arguments);
 

@@ -1,16 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/shell/binding.h"
 
+#include "agent/shell/self_credential.h"
+
 namespace tokenlet::agent {
-namespace {
-
-// `secrets "tokenlet-edge-7" not found`: in a 404 the server names what it is about.
-bool is_about(const kube::ApiError& refusal, const kube::BoundObjectRef& bound) {
-    const std::string_view resource = bound.kind == "Pod" ? "pods" : bound.kind == "Secret" ? "secrets" : "nodes";
-    return refusal.message.find(std::string(resource) + " \"" + bound.name + "\"") != std::string::npos;
-}
-
-}  // namespace
 
 std::vector<Binding::Candidate> Binding::candidates(const kube::TokenRequest& request, PodAtServer pod,
                                                     BootTime now) const {
@@ -46,7 +39,7 @@ bool Binding::is_missing(const kube::ApiError& refusal, const kube::TokenRequest
     if (!tried.bound_object_ref)
         return false;
     const kube::BoundObjectRef& bound = *tried.bound_object_ref;
-    const bool absent = refusal.http_status == 404 && is_about(refusal, bound);
+    const bool absent = is_not_there(refusal, bound);
     const bool another = refusal.http_status == 409;  // of that name, with another uid
     // A server that binds to no such kind, or a Pod that runs as another account.
     const bool unfit = refusal.http_status == 400 && refusal.message.find("cannot bind token") != std::string::npos;

@@ -65,8 +65,10 @@ std::optional<BootTime> ClusterIssuer::maintain(Now now) {
         look_at_keys();
     send_due(now);
     std::optional<BootTime> next = queue_.next(now.boot);
-    if (keys_due_ && (!next || *keys_due_ < *next))
-        next = keys_due_;
+    const std::optional<BootTime> self_due = settings_.self ? settings_.self->maintain(now) : std::nullopt;
+    for (const std::optional<BootTime>& due : {keys_due_, self_due})
+        if (due && (!next || *due < *next))
+            next = due;
     return next;
 }
 

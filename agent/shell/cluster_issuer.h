@@ -22,9 +22,11 @@
 #include <string>
 #include <vector>
 
+#include "agent/shell/api_caller.h"
 #include "agent/shell/binding.h"
 #include "agent/shell/loop.h"
 #include "agent/shell/paced_queue.h"
+#include "agent/shell/self_credential.h"
 #include "agent/shell/token_issuer.h"
 #include "kube/api_client.h"
 
@@ -32,9 +34,6 @@ namespace tokenlet::agent {
 
 inline constexpr std::chrono::minutes kKeysPeriod{10};
 inline constexpr std::chrono::seconds kKeysRetry{5};
-
-// How calls are made; ApiClient's request() behind it, or a test.
-using ApiCaller = std::function<void(kube::ApiRequest, std::move_only_function<void(kube::ApiResult)>)>;
 
 class ClusterIssuer : public TokenIssuer {
 public:
@@ -44,6 +43,7 @@ public:
         rotation::PaceSettings pace{};
         std::function<Now()> clock = read_clocks;
         std::function<void(const std::string& yaml)> on_advice{};
+        std::unique_ptr<SelfCredential> self{};  // null: the kubeconfig's credential is used as it is
     };
 
     ClusterIssuer(Loop& loop, ApiCaller call, Settings settings);

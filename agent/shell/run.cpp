@@ -31,6 +31,7 @@
 #include "agent/shell/status_server.h"
 #include "agent/shell/systemd.h"
 #include "kube/in_cluster.h"
+#include "kube/token_request_json.h"
 
 namespace tokenlet::agent {
 
@@ -176,10 +177,65 @@ private:
         return {};
     }
 
+    static Result<kube::ClusterAccess> read_access(const KubernetesIssuer& cluster) {
+        return cluster.in_cluster ? kube::in_cluster_access(kube::in_cluster_surroundings())
+                                  : kube::read_kubeconfig(cluster.kubeconfig, cluster.context);
+    }
+
+    [[nodiscard]] kube::TokenRequest self_request(const KubernetesIssuer& cluster) const {
+        return {.ns = cluster.self.ns,
+                .service_account = cluster.self.service_account,
+                .audiences = {},
+                .expiration_seconds = std::chrono::duration_cast<std::chrono::seconds>(cluster.self.expiration).count(),
+                .bound_object_ref = kube::BoundObjectRef{"Secret", configuration_.bound_object.secret_name, ""}};
+    }
+
+    // Calls go with the token that we renew ourselves. The first one is asked for as the kubeconfig says; while the server is
+    // away, so is everything.
+    Result<> take_own_credential(const KubernetesIssuer& cluster, kube::ClusterAccess& access) {
+        const std::string path = configuration_.state_dir + "/" + kSelfTokenFile;
+        if (!holds_valid_token(path, read_clocks().wall)) {
+            const Result<> first = ask_for_first(cluster, TRY(read_access(cluster)));
+            if (!first && first.error().code == Errc::Unavailable) {
+                log(Report::Level::Warn, "no own credential yet, going on with the kubeconfig's",
+                    {{"err", first.error().what}});
+                return {};
+            }
+            if (!first)
+                return fail(first.error().code, path + " holds no valid token, and there is no new one: " +
+                                                    first.error().what + "; `tokenlet enroll` makes one");
+        }
+        access.user = {};
+        access.user.name = cluster.self.ns + "/" + cluster.self.service_account;
+        access.user.token.file = path;
+        access.user.token.where = path;
+        return {};
+    }
+
+    Result<> ask_for_first(const KubernetesIssuer& cluster, kube::ClusterAccess access) {
+        kube::TokenRequest request = self_request(cluster);
+        auto client = TRY(BlockingClient::create(std::move(access)));
+        for (;;) {
+            const kube::ApiResult answer =
+                client.call({.method = "POST",
+                             .path = kube::token_request_path(request),
+                             .body = Secret(kube::token_request_json(request)),
+                             .what = "TokenRequest for " + request.ns + "/" + request.service_account});
+            if (answer) {
+                const kube::IssuedToken issued = TRY(kube::read_issued_token(answer->body.view()));
+                return write_secret_file(configuration_.state_dir, kSelfTokenFile, issued.token);
+            }
+            if (!request.bound_object_ref || !is_not_there(answer.error(), *request.bound_object_ref))
+                return std::unexpected(answer.error().error);
+            request.bound_object_ref.reset();
+        }
+    }
+
     Result<> open_cluster(const KubernetesIssuer& cluster) {
-        auto access = TRY(cluster.in_cluster ? kube::in_cluster_access(kube::in_cluster_surroundings())
-                                             : kube::read_kubeconfig(cluster.kubeconfig, cluster.context),
-                          "issuer.kubernetes");
+        kube::ClusterAccess access = TRY(read_access(cluster), "issuer.kubernetes");
+        const bool has_self = !cluster.self.service_account.empty();
+        if (has_self)
+            TRY(take_own_credential(cluster, access), "issuer.kubernetes.self");
         client_ = TRY(kube::ApiClient::create(loop_->uv(), std::move(access), {}), "issuer.kubernetes");
         for (const std::string& warning : client_->warnings())
             log(Report::Level::Warn, "API server is called with a weakness", {{"what", warning}});
@@ -187,11 +243,20 @@ private:
         const auto call = [this](kube::ApiRequest request, std::move_only_function<void(kube::ApiResult)> done) {
             client_->request(std::move(request), std::move(done)).leave_to_client();
         };
+        std::unique_ptr<SelfCredential> self;
+        if (has_self)
+            self = std::make_unique<SelfCredential>(
+                call, SelfCredential::Settings{.request = self_request(cluster),
+                                               .directory = configuration_.state_dir,
+                                               .random = random_bits,
+                                               .report = [this](const Report& what) { driver_->report(what); },
+                                               .look = [this] { driver_->look_at_time(); }});
         auto issuer =
             std::make_unique<ClusterIssuer>(*loop_, call,
                                             ClusterIssuer::Settings{.bound_object = configuration_.bound_object,
                                                                     .node_name = configuration_.node_name,
-                                                                    .on_advice = on_advice});
+                                                                    .on_advice = on_advice,
+                                                                    .self = std::move(self)});
         objects_ = std::make_unique<ClusterObjects>(
             *client_,
             ClusterObjects::Settings{.random = random_bits,

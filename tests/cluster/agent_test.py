@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """tokenlet's agent against a real API server: what it projects, how it follows changes, what it does when the server is away."""
+import os
+import subprocess
 import threading
 import time
 import unittest
@@ -95,7 +97,11 @@ class ClusterAgent(unittest.TestCase):
                           "spec:\n  trustBundle: |\n" + bundle)
 
     def setUp(self):
-        self.cluster.apply(OBJECTS)
+        self.put_objects()
+
+    def put_objects(self):
+        """Over whatever an earlier test has made of them."""
+        self.cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", given=OBJECTS)
 
     def agent(self, **settings) -> Agent:
         kubeconfig = settings.pop("kubeconfig", self.cluster.kubeconfig)
@@ -166,7 +172,7 @@ class ClusterAgent(unittest.TestCase):
         self.cluster.api("DELETE", SETTINGS)
         agent.wait_for(lambda: "not found" in agent.log(), "the deletion to be told")
         self.assertEqual("four", agent.file("all", "setting"))
-        self.cluster.apply(OBJECTS)
+        self.put_objects()
         agent.wait_for(lambda: agent.file("all", "setting") == "one", "the object to be back")
 
     def test_an_account_made_anew_gets_new_tokens_at_once(self):
@@ -213,6 +219,49 @@ class ClusterAgent(unittest.TestCase):
         self.assertIn("serviceaccounts/token", given[-1])
         self.assertIn("resourceNames", given[-1])
         self.reviewed(agent.token("all"))
+
+    def enroll(self, agent: Agent, *arguments: str) -> str:
+        done = subprocess.run([agent.binary, "enroll", "--config", agent.config, "--serve", "shop/web", *arguments],
+                              capture_output=True, text=True, timeout=60, env={**os.environ, "KUBECONFIG": str(self.cluster.kubeconfig)})
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        return done.stdout
+
+    def test_enrolling_gives_an_agent_its_own_credential_and_no_right_too_many(self):
+        agent = self.agent()
+        own = f"kubernetes: {{kubeconfig: {agent.base}/state/kubeconfig, self: {{serviceAccount: edge/agent}}}}"
+        agent.configure(issuer=own)
+        manifests = self.enroll(agent, "--dry-run", "-o", "yaml")
+        self.assertFalse(self.cluster.exists("/api/v1/namespaces/edge"))
+        self.cluster.kubectl("create", "namespace", "edge")
+        self.cluster.kubectl("apply", "--dry-run=server", "-f", "-", given=manifests)
+
+        said = self.enroll(agent)
+        self.assertIn("Role shop/tokenlet-edge applied\n", said)
+        self.assertEqual(said, self.enroll(agent), "it can be repeated")
+        self.assertEqual(0o600, (agent.base / "state/self-token").stat().st_mode & 0o777)
+        token = (agent.base / "state/self-token").read_text()
+        self.assertEqual("system:serviceaccount:edge:agent", self.reviewed(token)["username"])
+        for path in ("/api/v1/secrets", "/api/v1/namespaces/shop/secrets", "/api/v1/namespaces/shop/pods"):
+            with self.assertRaises(control_plane.ApiError):
+                self.cluster.api("GET", path, token=token)
+
+        agent.drop("all.yaml", EVERYTHING.replace("      - configMap: {name: settings}\n", "")
+                   .replace("      - secret: {name: tls}\n", "").replace("      - clusterTrustBundle: {name: roots, path: roots.pem}\n", ""))
+        agent.start()
+        agent.wait_for(lambda: agent.alive_status() and agent.is_ready("all"), "the Pod's volume")
+        self.assertEqual({"namespace", "secret", "serviceaccount"}, set(daemon.claims_of(agent.token("all"))["kubernetes.io"]))
+        self.assertFalse((agent.base / "state/missing-rights.yaml").exists())
+
+    def test_the_first_credential_may_come_from_the_kubeconfig(self):
+        self.cluster.kubectl("apply", "-f", "-", given="apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: agent, namespace: shop}\n")
+        self.cluster.kubectl("create", "clusterrolebinding", "agent", "--clusterrole=cluster-admin", "--serviceaccount=shop:agent")
+        self.addCleanup(self.cluster.try_kubectl, "delete", "clusterrolebinding", "agent")
+        agent = self.agent()
+        agent.configure(issuer=f"kubernetes: {{kubeconfig: {agent.kubeconfig}, self: {{serviceAccount: shop/agent}}}}")
+        agent.drop("all.yaml", EVERYTHING)
+        agent.start()
+        agent.wait_for(lambda: agent.alive_status() and agent.is_ready("all"), "the Pod's volume")
+        self.assertEqual("system:serviceaccount:shop:agent", self.reviewed((agent.base / "state/self-token").read_text())["username"])
 
     def test_a_new_signing_key_brings_new_tokens(self):
         agent = self.started()

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a cluster must hold so that an agent can ask it for tokens, and no more than that.
+//
+// Shapes   objects_for(enrollment) -> manifests, in the order in which they are to be applied; kubeconfig_for() -> what the
+//          agent then reads. Pure.
+// Units    none.     Owns  its text.     Threads  any.
+// Errors   none; names are the caller's to check.
+//
+// The agent's account may renew its own token, and for each account it serves: ask for that account's tokens, and follow it
+// and its namespace's kube-root-ca.crt. A Secret in each namespace is what tokens are bound to: deleting it ends them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kube/kubeconfig.h"
+#include "kube/objects.h"
+
+namespace tokenlet::agent {
+
+struct Enrollment {
+    std::string node;                     // for labels and names
+    kube::ObjectKey account;              // of the agent itself
+    std::string secret_name;              // boundObject.secretName
+    std::vector<kube::ObjectKey> serves;  // accounts whose tokens it may ask for
+};
+
+struct EnrolledObject {
+    std::string what;  // "Role shop/tokenlet-edge-7"
+    std::string path;  // of the object, for a server-side apply
+    std::string yaml;
+};
+
+[[nodiscard]] std::vector<EnrolledObject> objects_for(const Enrollment& enrollment);
+
+// `ca_pem` empty: those that the system trusts.
+[[nodiscard]] std::string kubeconfig_for(const kube::Cluster& cluster, std::string_view ca_pem,
+                                         const std::string& token_file);
+
+}  // namespace tokenlet::agent

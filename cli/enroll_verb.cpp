@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/enroll_verb.h"
+
+#include <fcntl.h>
+
+#include <cstdlib>
+#include <utility>
+
+#include "agent/config.h"
+#include "agent/enrollment.h"
+#include "agent/shell/api_caller.h"
+#include "agent/shell/make_directory.h"
+#include "agent/shell/self_credential.h"
+#include "base/file_bytes.h"
+#include "base/unique_fd.h"
+#include "kube/names.h"
+#include "kube/token_request_json.h"
+
+namespace tokenlet::cli {
+namespace {
+
+constexpr char kAgentKubeconfig[] = "kubeconfig";  // in stateDir
+constexpr char kDefaultNamespace[] = "tokenlet";
+constexpr std::size_t kMostCaBytes = 1024 * 1024;
+
+// What the agent's configuration says, or would by default: enrolling may come before there is one.
+Result<agent::AgentConfiguration> read_configuration(const std::string& path) {
+    Result<agent::AgentConfiguration> read =
+        agent::read_agent_configuration(path.empty() ? agent::kDefaultConfigurationPath : path);
+    if (!read && path.empty() && read.error().code == Errc::NotFound) {
+        agent::AgentConfiguration made;
+        made.node_name = agent::default_node_name();
+        made.bound_object.secret_name = "tokenlet-" + made.node_name;
+        made.issuer = agent::KubernetesIssuer{};
+        return made;
+    }
+    return read;
+}
+
+Result<kube::ObjectKey> parse_account(const std::string& text) {
+    const std::size_t slash = text.find('/');
+    if (slash == std::string::npos)
+        return fail(Errc::Invalid, "--serve: '" + text + "' must be NAMESPACE/NAME of a service account");
+    kube::ObjectKey key{text.substr(0, slash), text.substr(slash + 1)};
+    for (const std::string& trouble : {kube::check_dns1123_label(key.ns), kube::check_dns1123_subdomain(key.name)})
+        if (!trouble.empty())
+            return fail(Errc::Invalid, "--serve: '" + text + "': " + trouble);
+    return key;
+}
+
+Result<agent::Enrollment> enrollment_of(const agent::AgentConfiguration& config, const EnrollOptions& options) {
+    agent::Enrollment enrollment{.node = config.node_name,
+                                 .account = {kDefaultNamespace, config.node_name},
+                                 .secret_name = config.bound_object.secret_name,
+                                 .serves = {}};
+    if (const auto* cluster = std::get_if<agent::KubernetesIssuer>(&config.issuer);
+        cluster != nullptr && !cluster->self.service_account.empty())
+        enrollment.account = {cluster->self.ns, cluster->self.service_account};
+    for (const std::string& account : options.serves)
+        enrollment.serves.push_back(TRY(parse_account(account)));
+    return enrollment;
+}
+
+Result<std::string> admin_kubeconfig(const std::string& given) {
+    if (!given.empty())
+        return given;
+    if (const char* named = std::getenv("KUBECONFIG"); named != nullptr && *named != '\0')
+        return std::string(named);
+    if (const char* home = std::getenv("HOME"); home != nullptr)
+        return std::string(home) + "/.kube/config";
+    return fail(Errc::NotFound, "an administrator's kubeconfig is needed: --kubeconfig FILE");
+}
+
+Result<Secret> ca_of(const kube::Cluster& cluster) {
+    if (cluster.certificate_authority.file.empty())
+        return cluster.certificate_authority.bytes.copy();
+    const std::string& path = cluster.certificate_authority.file;
+    const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file)
+        return fail_errno(errno, "open", path);
+    return read_all(file.get(), kMostCaBytes, path);
+}
+
+Result<> apply(agent::BlockingClient& client, const agent::EnrolledObject& object) {
+    const kube::ApiResult applied =
+        client.call({.method = "PATCH",
+                     .path = object.path,
+                     .query = kube::api_query({{"fieldManager", "tokenlet-enroll"}, {"force", "true"}}),
+                     .body = Secret(object.yaml),
+                     .content_type = "application/apply-patch+yaml",
+                     .what = object.what});
+    if (!applied)
+        return std::unexpected(applied.error().error);
+    return {};
+}
+
+Result<Secret> first_token(agent::BlockingClient& client, const agent::Enrollment& enrollment, Duration expiration) {
+    const kube::TokenRequest request{
+        .ns = enrollment.account.ns,
+        .service_account = enrollment.account.name,
+        .audiences = {},
+        .expiration_seconds = std::chrono::duration_cast<std::chrono::seconds>(expiration).count(),
+        .bound_object_ref = kube::BoundObjectRef{"Secret", enrollment.secret_name, ""}};
+    const kube::ApiResult answer = client.call({.method = "POST",
+                                                .path = kube::token_request_path(request),
+                                                .body = Secret(kube::token_request_json(request)),
+                                                .what = "TokenRequest for " + enrollment.account.str()});
+    if (!answer)
+        return std::unexpected(answer.error().error);
+    kube::IssuedToken issued = TRY(kube::read_issued_token(answer->body.view()));
+    return std::move(issued.token);
+}
+
+Result<std::string> enroll(const agent::AgentConfiguration& config, const agent::Enrollment& enrollment,
+                           kube::ClusterAccess access) {
+    const UniqueFd state = TRY(agent::make_safe_directory(config.state_dir, {.above = 0755, .last = 0711}), "stateDir");
+    const Secret ca = TRY(ca_of(access.cluster), "certificate authority");
+    auto client = TRY(agent::BlockingClient::create(std::move(access)));
+    std::string done;
+    for (const agent::EnrolledObject& object : agent::objects_for(enrollment)) {
+        TRY(apply(client, object));
+        done += object.what + " applied\n";
+    }
+    const auto* cluster = std::get_if<agent::KubernetesIssuer>(&config.issuer);
+    const Duration expiration =
+        cluster != nullptr ? cluster->self.expiration : agent::KubernetesIssuer::Self{}.expiration;
+    const Secret token = TRY(first_token(client, enrollment, expiration));
+    TRY(agent::write_secret_file(config.state_dir, agent::kSelfTokenFile, token), "stateDir");
+    done += config.state_dir + "/" + agent::kSelfTokenFile + " written: the agent's first credential\n";
+    const std::string kubeconfig = agent::kubeconfig_for(client.access().cluster, ca.view(), agent::kSelfTokenFile);
+    TRY(agent::write_secret_file(config.state_dir, kAgentKubeconfig, Secret(kubeconfig)), "stateDir");
+    const std::string path = config.state_dir + "/" + kAgentKubeconfig;
+    done += path + " written: the cluster, and that credential\n";
+    done += "agent.yaml needs: issuer: {kubernetes: {kubeconfig: " + path +
+            ", self: {serviceAccount: " + enrollment.account.str() + "}}}\n";
+    return done;
+}
+
+}  // namespace
+
+Outcome run(const EnrollOptions& options) {
+    const Result<agent::AgentConfiguration> config = read_configuration(options.config);
+    if (!config)
+        return misconfigured(config.error());
+    const Result<agent::Enrollment> enrollment = enrollment_of(*config, options);
+    if (!enrollment)
+        return {.code = ExitCode::Usage, .complaints = {enrollment.error().what + " (see tokenlet enroll --help)"}};
+    if (options.dry_run) {
+        Outcome outcome;
+        for (const agent::EnrolledObject& object : agent::objects_for(*enrollment))
+            outcome.out += (outcome.out.empty() ? "" : "---\n") + object.yaml;
+        return outcome;
+    }
+    const Result<std::string> path = admin_kubeconfig(options.kubeconfig);
+    if (!path)
+        return misconfigured(path.error());
+    Result<kube::ClusterAccess> access = kube::read_kubeconfig(*path, options.context);
+    if (!access)
+        return misconfigured(std::move(access.error()));
+    Result<std::string> done = enroll(*config, *enrollment, std::move(*access));
+    if (!done)
+        return failed(std::move(done.error()).with("enroll"));
+    return {.out = std::move(*done)};
+}
+
+}  // namespace tokenlet::cli
