@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """tokenlet's agent against a real API server: what it projects, how it follows changes, what it does when the server is away."""
 import os
+import pathlib
 import subprocess
 import threading
 import time
@@ -42,6 +43,7 @@ kind: Secret
 metadata: {name: tls, namespace: shop}
 stringData: {key: hunter2}
 """
+CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 ACCOUNT = "/api/v1/namespaces/shop/serviceaccounts/web"
 SETTINGS = "/api/v1/namespaces/shop/configmaps/settings"
 
@@ -251,6 +253,19 @@ class ClusterAgent(unittest.TestCase):
         agent.wait_for(lambda: agent.alive_status() and agent.is_ready("all"), "the Pod's volume")
         self.assertEqual({"namespace", "secret", "serviceaccount"}, set(daemon.claims_of(agent.token("all"))["kubernetes.io"]))
         self.assertFalse((agent.base / "state/missing-rights.yaml").exists())
+
+    def test_what_ships_is_taken_by_the_server_and_by_the_agent(self):
+        self.cluster.kubectl("create", "namespace", "production")
+        self.cluster.kubectl("create", "namespace", "tokenlet")
+        for manifests in ("rbac/agent.yaml", "rbac/objects.yaml", "cluster/sidecar.yaml"):
+            self.cluster.kubectl("apply", "-f", str(CONFIGS / manifests))
+        agent = self.agent()
+        inner = self.cluster.api("GET", "/api/v1/namespaces/production/configmaps/reports-agent")["data"]
+        (agent.base / "agent-of-sidecar.yaml").write_text(inner["agent.yaml"])
+        (agent.base / "reports.yaml").write_text(inner["reports.yaml"])
+        for path in (CONFIGS / "cluster/agent.yaml", agent.base / "agent-of-sidecar.yaml", agent.base / "reports.yaml"):
+            done = subprocess.run([agent.binary, "validate", path], capture_output=True, text=True, timeout=60)
+            self.assertEqual(0, done.returncode, done.stderr)
 
     def test_the_first_credential_may_come_from_the_kubeconfig(self):
         self.cluster.kubectl("apply", "-f", "-", given="apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: agent, namespace: shop}\n")
