@@ -44,7 +44,8 @@ Result<ClusterAccess> in_cluster_access(const InClusterSurroundings& surrounding
 
     ClusterAccess access;
     access.name = kName;
-    const ServerUrl url = TRY(read_server_url("https://" + host + ":" + surroundings.port), kName);
+    const ServerUrl url = TRY(read_server_url("https://" + host + ":" + surroundings.port),
+                              "in-cluster configuration: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT");
     access.cluster.name = access.user.name = "in-cluster";
     access.cluster.server = url.origin();
     access.cluster.certificate_authority = {
