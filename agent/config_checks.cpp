@@ -8,8 +8,6 @@ namespace tokenlet::agent {
 Result<> check_supported(const AgentConfiguration& configuration) {
     const BoundObjectMode mode = configuration.bound_object.mode;
     const auto* cluster = std::get_if<KubernetesIssuer>(&configuration.issuer);
-    if (cluster != nullptr && (mode == BoundObjectMode::PodSecret || mode == BoundObjectMode::GatedPod))
-        return fail(Errc::Invalid, "boundObject.mode: this version of tokenlet makes no objects; use auto or secret");
     if (cluster == nullptr && mode != BoundObjectMode::Auto && mode != BoundObjectMode::Pod)
         return fail(Errc::Invalid, "boundObject.mode: the embedded authority binds each token to its Pod; use auto");
     if (!configuration.status.listen.empty())

@@ -29,7 +29,12 @@ ClusterIssuer::ClusterIssuer(Loop& loop, ApiCaller call, Settings settings)
       settings_(std::move(settings)),
       binding_(settings_.bound_object, settings_.node_name),
       queue_(settings_.pace),
-      alive_(std::make_shared<bool>(true)) {}
+      alive_(std::make_shared<bool>(true)) {
+    if (settings_.bound_object.mode == BoundObjectMode::PodSecret)
+        own_ = std::make_unique<OwnObjects>(call_, OwnObjects::Kind::Secret, settings_.node_name);
+    else if (settings_.bound_object.mode == BoundObjectMode::GatedPod)
+        own_ = std::make_unique<OwnObjects>(call_, OwnObjects::Kind::GatedPod, settings_.node_name);
+}
 
 ClusterIssuer::~ClusterIssuer() {
     *alive_ = false;
@@ -54,10 +59,21 @@ void ClusterIssuer::tell(TellIssuer news, std::move_only_function<void(Result<Is
     for (const IssuerPod& pod : news.pods)
         if (!pod.drawn)
             pods_of_server_.insert(pod.uid);
-    loop_.post([done = std::move(done), alive = alive_]() mutable {
-        if (*alive)
+    auto answer = [done = std::move(done), alive = alive_](Result<> removed) mutable {
+        if (!*alive)
+            return;
+        if (removed)
             done(IssuerAnswer{});
-    });
+        else
+            done(std::unexpected(std::move(removed.error())));
+    };
+    if (own_ && (!news.pods_gone.empty() || news.everything)) {
+        OwnObjects::Gone gone{.pods = std::move(news.pods_gone), .all = {}};
+        if (news.everything)
+            gone.all = std::move(news.pods);
+        return own_->remove(std::move(gone), std::move(answer));
+    }
+    loop_.post([answer = std::move(answer)]() mutable { answer({}); });
 }
 
 std::optional<BootTime> ClusterIssuer::maintain(Now now) {
@@ -78,6 +94,22 @@ void ClusterIssuer::send_due(Now now) {
 }
 
 void ClusterIssuer::send(Attempt attempt) {
+    const kube::TokenRequest& wanted = attempt.ask.request;
+    if (!own_ || !wanted.bound_object_ref)
+        return request(std::move(attempt));
+    const IssuerPod pod{
+        {wanted.ns, wanted.bound_object_ref->name}, wanted.bound_object_ref->uid, wanted.service_account};
+    own_->ensure(pod, [this, attempt = std::move(attempt)](OwnObjects::Made made) mutable {
+        if (!made) {
+            advise(made.error());
+            return attempt.done(std::unexpected(TokenFailure{std::move(made.error().error), made.error().retry_after}));
+        }
+        attempt.candidates = {std::move(*made)};
+        request(std::move(attempt));
+    });
+}
+
+void ClusterIssuer::request(Attempt attempt) {
     kube::TokenRequest request = attempt.ask.request;
     request.bound_object_ref = attempt.candidates.front();
     kube::ApiRequest call{.method = "POST",
@@ -104,7 +136,9 @@ void ClusterIssuer::answered(Attempt attempt, const kube::TokenRequest& sent, ku
             news_.look();
             return;
         }
-        if (missing)
+        if (missing && own_ && attempt.ask.request.bound_object_ref)
+            own_->forget(attempt.ask.request.bound_object_ref->uid);  // the next try makes it again
+        else if (missing)
             error.error.what += "; " + binding_.explain(sent);
         advise(error);
         return attempt.done(std::unexpected(TokenFailure{std::move(error.error), error.retry_after}));

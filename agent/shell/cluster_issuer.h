@@ -25,6 +25,7 @@
 #include "agent/shell/api_caller.h"
 #include "agent/shell/binding.h"
 #include "agent/shell/loop.h"
+#include "agent/shell/own_objects.h"
 #include "agent/shell/paced_queue.h"
 #include "agent/shell/self_credential.h"
 #include "agent/shell/token_issuer.h"
@@ -67,6 +68,7 @@ private:
 
     void send_due(Now now);
     void send(Attempt attempt);
+    void request(Attempt attempt);
     void answered(Attempt attempt, const kube::TokenRequest& sent, kube::ApiResult result);
     void warn_of_binding(const kube::TokenRequest& request);
     void advise(const kube::ApiError& error);
@@ -78,6 +80,7 @@ private:
     ApiCaller call_;
     Settings settings_;
     Binding binding_;
+    std::unique_ptr<OwnObjects> own_;  // of the modes that make some
     PacedQueue<Attempt> queue_;
     IssuerNews news_;
     std::set<std::string> pods_of_server_;  // uids that a manifest gave: the server may know them

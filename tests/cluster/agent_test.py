@@ -164,6 +164,40 @@ class ClusterAgent(unittest.TestCase):
         self.cluster.kubectl("delete", "secret", "tokenlet-edge", "-n", "shop")
         daemon.wait_until(lambda: not self.cluster.review(token).get("authenticated"), "the server to refuse the token", 75)
 
+    def own_objects(self, resource: str) -> set:
+        items = self.cluster.api("GET", f"/api/v1/{resource}?labelSelector=app.kubernetes.io/managed-by=tokenlet")["items"]
+        return {item["metadata"]["name"] for item in items if item["metadata"].get("annotations", {}).get("tokenlet.dev/pod-uid")}
+
+    def test_objects_made_for_pods_go_with_them_also_after_a_crash_and_nothing_else_does(self):
+        stranger = {"metadata": {"name": "stranger", "labels": {"app.kubernetes.io/managed-by": "tokenlet", "tokenlet.dev/node": "edge"},
+                                 "annotations": {"tokenlet.dev/node": "another", "tokenlet.dev/pod-uid": "x"}}}
+        self.cluster.api("POST", "/api/v1/namespaces/shop/secrets", stranger)
+        pod = stranger | {"spec": {"containers": [{"name": "c", "image": "none"}]}}
+        self.cluster.api("POST", "/api/v1/namespaces/shop/pods", pod)
+        self.addCleanup(self.cluster.try_kubectl, "delete", "pod,secret", "stranger", "-n", "shop", "--force")
+        for mode, resource, kind in (("pod-secret", "secrets", "secret"), ("gated-pod", "pods", "pod")):
+            with self.subTest(mode):
+                agent = self.started(bound=mode)
+                self.reviewed(agent.token("all"))
+                bound = daemon.claims_of(agent.token("all"))["kubernetes.io"][kind]
+                self.assertEqual({bound["name"], "stranger"}, self.own_objects(resource))
+                agent.drop("second.yaml", EVERYTHING.replace("name: all", "name: second"))
+                agent.wait_for(lambda: agent.is_ready("second"), "the second Pod")
+                self.assertEqual(3, len(self.own_objects(resource)))
+                old = agent.token("second")
+
+                # A crash, and a manifest that leaves while nobody looks.
+                agent.kill()
+                (agent.manifests / "second.yaml").unlink()
+                agent.start()
+                agent.wait_for(lambda: agent.alive_status() and self.own_objects(resource) == {bound["name"], "stranger"},
+                               "the second Pod's object to go")
+                agent.wait_for(lambda: not self.cluster.review(old).get("authenticated"), "its tokens to be refused", 75)
+                self.reviewed(agent.token("all"))
+                (agent.manifests / "all.yaml").unlink()
+                agent.wait_for(lambda: self.own_objects(resource) == {"stranger"}, "the first one's to go")
+                agent.stop()
+
     def test_a_change_reaches_the_files_within_a_second(self):
         agent = self.started()
         for value in ("two", "three", "four"):
@@ -257,7 +291,7 @@ class ClusterAgent(unittest.TestCase):
     def test_what_ships_is_taken_by_the_server_and_by_the_agent(self):
         self.cluster.kubectl("create", "namespace", "production")
         self.cluster.kubectl("create", "namespace", "tokenlet")
-        for manifests in ("rbac/agent.yaml", "rbac/objects.yaml", "cluster/sidecar.yaml"):
+        for manifests in ("rbac/agent.yaml", "rbac/objects.yaml", "rbac/own-objects.yaml", "cluster/sidecar.yaml"):
             self.cluster.kubectl("apply", "-f", str(CONFIGS / manifests))
         agent = self.agent()
         inner = self.cluster.api("GET", "/api/v1/namespaces/production/configmaps/reports-agent")["data"]
