@@ -236,5 +236,24 @@ TEST_F(CoreOnACluster, ATokenOfAnotherIssuerIsAskedForAnewOnceTheNameIsKnown) {
     EXPECT_GT(world.issuer.requests.size(), 1U);
 }
 
+TEST(CoreWithManyDueTokens, DoesNotLetThemStarveOneThatHasFailed) {
+    CoreSettings settings = World::default_settings();
+    settings.requests_at_once = 1;
+    World world{std::move(settings)};
+    world.issuer.latency = 1s;
+    world.issuer.refuses = Error{Errc::Unavailable, "once"};
+    world.write("a.yaml", volume_yaml("shop", "first", "      - serviceAccountToken: {path: token}\n"));
+    world.start();
+    world.pass(1500ms);
+    world.issuer.refuses.reset();
+    for (int i = 0; i < 100; ++i)
+        world.write("b" + std::to_string(i) + ".yaml",
+                    volume_yaml("shop", "p" + std::to_string(i), "      - serviceAccountToken: {path: token}\n"));
+    world.pass(15s);
+    EXPECT_LT(world.issuer.requests.size(), 20U);
+    EXPECT_TRUE(world.read("shop", "first", "v", "token"));
+    EXPECT_EQ(world.trouble, "");
+}
+
 }  // namespace
 }  // namespace tokenlet::agent

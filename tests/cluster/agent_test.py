@@ -3,6 +3,7 @@
 import os
 import pathlib
 import subprocess
+import sys
 import threading
 import time
 import unittest
@@ -44,6 +45,8 @@ metadata: {name: tls, namespace: shop}
 stringData: {key: hunter2}
 """
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
+PODS = 1000
+PER_SECOND, BURST = 50, 100  # a kubelet's
 ACCOUNT = "/api/v1/namespaces/shop/serviceaccounts/web"
 SETTINGS = "/api/v1/namespaces/shop/configmaps/settings"
 
@@ -311,6 +314,28 @@ class ClusterAgent(unittest.TestCase):
         agent.start()
         agent.wait_for(lambda: agent.alive_status() and agent.is_ready("all"), "the Pod's volume")
         self.assertEqual("system:serviceaccount:shop:agent", self.reviewed((agent.base / "state/self-token").read_text())["username"])
+
+    def token_requests(self) -> int:
+        """As the server counts them."""
+        return sum(int(float(line.rsplit(" ", 1)[1])) for line in self.cluster.raw("GET", "/metrics").splitlines()
+                   if line.startswith("apiserver_request_total{") and 'subresource="token"' in line and 'verb="POST"' in line)
+
+    def test_a_thousand_pods_are_asked_for_at_a_kubelets_pace_and_not_again_after_a_restart(self):
+        agent = self.agent(bound="none")
+        pods = "\n---\n".join(daemon.pod(f"p{number}") for number in range(PODS))
+        agent.drop("pods.yaml", pods)
+        before, begun = self.token_requests(), time.monotonic()
+        agent.start()
+        agent.wait_for(lambda: agent.alive_status() and sum(pod["ready"] for pod in agent.status()["pods"]) == PODS, "all Pods", 120)
+        took = time.monotonic() - begun
+        self.assertEqual(PODS, self.token_requests() - before)
+        self.assertGreater(took, (PODS - BURST) / PER_SECOND, "faster than the pace")
+        print(f"{PODS} Pods ready in {took:.1f} s", file=sys.stderr)
+        agent.stop()
+        agent.start_and_settle()
+        agent.wait_for(lambda: sum(pod["ready"] for pod in agent.status()["pods"]) == PODS, "all Pods after the restart")
+        time.sleep(2)  # in which what was asked for would have arrived
+        self.assertEqual(PODS, self.token_requests() - before)
 
     def test_a_new_signing_key_brings_new_tokens(self):
         agent = self.started()
