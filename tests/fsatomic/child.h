@@ -19,7 +19,8 @@
 #include <functional>
 #include <string>
 
-// In a coverage build, libgcov's: writes what was counted so far. A child that leaves by _exit() would take it along.
+// In a coverage build, whose preset links them, libgcov's: writes what was counted so far. A child that leaves by _exit()
+// would take it along.
 extern "C" void __gcov_dump() __attribute__((weak));
 extern "C" void __gcov_reset() __attribute__((weak));
 

@@ -49,6 +49,7 @@ inline Traced run_traced(const std::function<int()>& work, int at, Fate fate, in
         ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
         ::raise(SIGSTOP);
         const int exit_code = work();
+        ::raise(SIGSTOP);  // what follows is none of the work
         keep_counts();
         ::_exit(exit_code);
     }
@@ -63,6 +64,12 @@ inline Traced run_traced(const std::function<int()>& work, int at, Fate fate, in
         ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
         ::waitpid(child, &status, 0);
         if (WIFEXITED(status) || WIFSIGNALED(status)) {
+            traced.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+            return traced;
+        }
+        if (WSTOPSIG(status) == SIGSTOP) {
+            ::ptrace(PTRACE_DETACH, child, nullptr, nullptr);
+            ::waitpid(child, &status, 0);
             traced.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
             return traced;
         }

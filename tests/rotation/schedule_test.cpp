@@ -93,6 +93,13 @@ TEST(Jitter, NeverMakesAFreshTokenDueWhateverIsConfigured) {
     }
 }
 
+TEST(DueRule, HasANameForPeople) {
+    EXPECT_EQ(to_string(DueRule::Fraction), "fraction");
+    EXPECT_EQ(to_string(DueRule::MaxAge), "maxAge") << "as the configuration calls it";
+    EXPECT_EQ(to_string(DueRule::Clock), "clock");
+    EXPECT_EQ(to_string(DueRule::Demand), "demand");
+}
+
 TEST(IsRefused, OutsideOfIssuedLessLeewayToExpiry) {
     const TokenTimes hour = token(1h);
     EXPECT_FALSE(is_refused(hour, kIssued));
