@@ -53,7 +53,7 @@ class Access(unittest.TestCase):
             agent.start_and_settle()
             curl = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket", str(agent.socket)]
             if not daemon.shutil.which("curl"):
-                self.skipTest("curl is not installed")
+                self.skipTest("NOT TESTED: curl is not installed")
             self.assertEqual("200", self.output(curl + ["http://x/v1/status"]))
             self.assertEqual("403", self.output(curl + ["-X", "POST", "http://x/v1/prune"]))
 
