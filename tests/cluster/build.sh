@@ -21,6 +21,14 @@ sources=$(cat "$script" "$program"/{*.go,go.mod,go.sum} | sha256sum)
 rm -f control_plane
 command -v go >/dev/null || unavailable "there is no go here"
 
+# Go's own choice, /tmp, is in memory on many machines.
+export GOTMPDIR=$PWD/tmp
+mkdir -p "$GOTMPDIR" "$(go env GOCACHE)"
+for place in "$GOTMPDIR" "$(go env GOCACHE)"; do
+    free=$(df --output=avail -BG "$place" | tail -n 1 | tr -dc 0-9)
+    ((free >= 5)) || unavailable "$place has $free GB left, and compiling Kubernetes takes 5"
+done
+
 # Debian 12's Go is years too old for Kubernetes, but it can fetch a newer one, which is a module like any other. Modules
 # carry neither files called go.mod nor permissions: both are put right here.
 go=go
