@@ -142,6 +142,15 @@ Result<> Core::State::rotate_now(const kube::ObjectKey& pod, const std::string& 
     return {};
 }
 
+// When readers are lost without another token. One that is demanded, say of an account that was made anew, may be refused
+// already, however young it is.
+BootTime Core::State::needed_by(Now now, const TokenCache::Token& token) const {
+    if (!token.held)
+        return now.boot + kFirstTokenUrgency;
+    const Duration left = rotation::time_left(token.held->times, now.boot, issuer_now(now));
+    return now.boot + (token.demanded ? std::min(left, kFirstTokenUrgency) : left);
+}
+
 void Core::State::look_at_token(Now now, TokenUse& use) {
     TokenCache::Token& token = *use.token;
     if (token.in_flight && token.asked + rotation::kAnswerTimeout <= now.boot)
@@ -152,9 +161,7 @@ void Core::State::look_at_token(Now now, TokenUse& use) {
     if (!verdict.ask || !may_ask(*use.pod))
         return;
     const bool failing = token.failures > 0;
-    const BootTime lost =
-        token.held ? token.held->times.received + token.held->times.ttl : now.boot + kFirstTokenUrgency;
-    asking_.insert({.failing = failing, .at = failing ? token.next_try : lost, .token = token.id});
+    asking_.insert({.failing = failing, .at = failing ? token.next_try : needed_by(now, token), .token = token.id});
 }
 
 void Core::State::ask_for_tokens(Now now) {
@@ -176,11 +183,9 @@ void Core::State::ask_for_tokens(Now now) {
                 deadlines_.set({DeadlineKind::Token, id}, *verdict.look_again);
             continue;
         }
-        const auto& held = use.token->held;
+        const BootTime lost = needed_by(now, *use.token);
         commands_.emplace_back(
-            RequestToken{.id = tokens_.begin(*use.token, now.boot),
-                         .request = request_of(use),
-                         .needed_by = held ? held->times.received + held->times.ttl : now.boot + kFirstTokenUrgency});
+            RequestToken{.id = tokens_.begin(*use.token, now.boot), .request = request_of(use), .needed_by = lost});
         deadlines_.set({DeadlineKind::Token, id}, now.boot + rotation::kAnswerTimeout);
         ++requests_;
     }
@@ -232,6 +237,9 @@ void Core::State::take_token(Now now, TokenUse& use, kube::IssuedToken issued) {
             report(injected ? Report::Level::Debug : Report::Level::Info, "issuer warns",
                    about(use, {{"warning", warning}}));
     }
+    // API servers before 1.34 leave the answer's metadata.uid empty.
+    const bool in_token = issued.service_account_uid.empty() && jwt->service_account;
+    const std::string& account_uid = in_token ? jwt->service_account->uid : issued.service_account_uid;
     rotation::HeldToken held{.bytes = std::move(issued.token),
                              .times = {.received = now.boot,
                                        .issued = issued_at,
@@ -241,7 +249,7 @@ void Core::State::take_token(Now now, TokenUse& use, kube::IssuedToken issued) {
                              .jitter = {},
                              .issuer = keep(jwt->issuer),
                              .key_id = keep(jwt->kid),
-                             .service_account_uid = keep(issued.service_account_uid)};
+                             .service_account_uid = keep(account_uid)};
     const unsigned failures = use.token->failures;
     const auto standing = is_foreign(*use.pod, held) ? rotation::Standing::Foreign : rotation::Standing::Good;
     tokens_.succeed(*use.token, std::move(held), standing, now.boot, issuer_now(now), random_());

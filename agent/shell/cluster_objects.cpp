@@ -145,8 +145,10 @@ void ClusterObjects::on_end(const WatchedObject& object, kube::ApiResult result)
         return go_on(what, &error);
     }
     go_on(what, nullptr);
-    if (*news || !watching.told_error.empty())
-        tell_objects(what, watching);
+    // The look that comes with it may have ended this watch.
+    const auto still = watching_.find(what);
+    if (still != watching_.end() && (*news || !still->second->told_error.empty()))
+        tell_objects(what, *still->second);
 }
 
 void ClusterObjects::go_on(const WatchedObject& what, const kube::ApiError* error) {

@@ -682,6 +682,35 @@ TEST_F(CoreTest, AMeasuredClockIsBelievedInsteadOfOurs) {
     EXPECT_EQ(skewed.issuer.requests.size(), 2u);
 }
 
+TEST_F(CoreTest, AnIssuerThatDoesNotNameTheAccountIsBelievedByItsToken) {
+    world.issuer.names_no_account = true;
+    start_with_one_pod();
+    world.pass(10min);
+    EXPECT_EQ(requests(), 1u) << "no token would ever be good enough";
+    world.crash();
+    world.start();
+    world.pass(10min);
+    EXPECT_EQ(requests(), 1u);
+}
+
+TEST_F(CoreTest, WhatIsDemandedGoesBeforeWhatIsDue) {
+    CoreSettings settings = World::default_settings();
+    settings.requests_at_once = 1;
+    World crowded(settings);
+    for (int i = 0; i < 8; ++i)
+        crowded.write("p" + std::to_string(i), volume_yaml("shop", "p" + std::to_string(i), kToken));
+    crowded.start();
+    crowded.write("young.yaml", volume_yaml("shop", "young", kVaultToken));
+    crowded.pass(48min - 1s);
+    crowded.issuer.latency = 10s;
+    const std::size_t before = crowded.issuer.requests.size();
+    crowded.pass(2s);
+    ASSERT_TRUE(crowded.core().rotate_now(crowded.now(), {"shop", "young"}, ""));
+    crowded.pass(20s);
+    ASSERT_GE(crowded.issuer.requests.size(), before + 2);
+    EXPECT_EQ(crowded.issuer.requests.at(before + 1).second.audiences, std::vector<std::string>{"vault"});
+}
+
 TEST_F(CoreTest, ATokenIsReplacedTheMomentTheSteppedClockPassesItsEnd) {
     start_with_one_pod();
     world.pass(5min + 1s);  // the audit is not for a while

@@ -302,7 +302,8 @@ agent::TokenAnswer World::issue(kube::TokenRequest request) {
     const WallTime present = wall_ + issuer.clock_offset;
     issued.expiration_seconds = std::min(request.expiration_seconds, issuer.max_seconds);
     issued.expiration_timestamp = present + std::chrono::seconds(issued.expiration_seconds);
-    issued.service_account_uid = account->second;
+    if (!issuer.names_no_account)
+        issued.service_account_uid = account->second;
     if (settings_.issuer_clock == agent::IssuerClock::Measured)
         issued.server_time = present;
     issued.token =

@@ -48,6 +48,7 @@ struct Issuer {
     std::string unreachable_for;  // a namespace whose requests are never answered
     Duration clock_offset{};      // its wall clock minus ours
     std::int64_t max_seconds = 1 << 30;
+    bool names_no_account = false;  // as API servers before 1.34
     std::string key_id = "key-1";
     std::optional<Error> refuses;                     // every request
     std::optional<Duration> retry_after;              // beside it
