@@ -78,7 +78,7 @@ Result<> CurlRequest::set_up(const HttpRequest& request, const Sinks& sinks) {
     set(CURLOPT_WRITEDATA, sinks.self);
     set_limits(request);
     set_trust(*request.endpoint);
-    set_proxy(*request.endpoint);
+    set_proxy(*request.endpoint, url);
     set_address(request, url);
     set_content(request);
     if (!refused_.empty())
@@ -121,19 +121,23 @@ void CurlRequest::set_trust(const HttpEndpoint& endpoint) {
     }
 }
 
-void CurlRequest::set_proxy(const HttpEndpoint& endpoint) {
+void CurlRequest::set_proxy(const HttpEndpoint& endpoint, const ServerUrl& url) {
     set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     set(CURLOPT_PROXY_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-    if (endpoint.proxy_url.empty())
+    if (endpoint.proxy_url.empty()) {
+        // As client-go: what the environment says is not for this host, whose plain http would leave it with the token.
+        if (url.is_loopback())
+            set(CURLOPT_PROXY, "");
         return;
+    }
     // The proxy looks the name up, as with client-go.
     constexpr std::string_view kSocks = "socks5://";
-    Secret url;
+    Secret proxy;
     if (endpoint.proxy_url.view().starts_with(kSocks))
-        url.append("socks5h://");
-    url.append(endpoint.proxy_url.view().substr(url.empty() ? 0 : kSocks.size()));
-    url.append({"\0", 1});
-    set(CURLOPT_PROXY, url.view().data());
+        proxy.append("socks5h://");
+    proxy.append(endpoint.proxy_url.view().substr(proxy.empty() ? 0 : kSocks.size()));
+    proxy.append({"\0", 1});
+    set(CURLOPT_PROXY, proxy.view().data());
     set(CURLOPT_NOPROXY, "");
 }
 

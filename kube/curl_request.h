@@ -51,7 +51,7 @@ private:
     void set(int option, Value value);
     void set_limits(const HttpRequest& request);
     void set_trust(const HttpEndpoint& endpoint);
-    void set_proxy(const HttpEndpoint& endpoint);
+    void set_proxy(const HttpEndpoint& endpoint, const ServerUrl& url);
     void set_address(const HttpRequest& request, const ServerUrl& url);
     void set_content(const HttpRequest& request);
 
