@@ -13,6 +13,7 @@ namespace {
 constexpr Duration kShortestPause = std::chrono::seconds(1);
 constexpr Duration kLongestPause = std::chrono::seconds(30);
 constexpr Duration kPauseOfFinal = std::chrono::seconds(60);  // what only a person can mend
+constexpr Duration kLongestAsked = std::chrono::minutes(5);   // a proxy's maintenance page may ask for hours
 
 const Node* find(const Node& root, std::initializer_list<std::string_view> path) {
     const Node* node = &root;
@@ -236,7 +237,7 @@ Duration Reflector::ended(const ApiError* error, std::uint64_t random) {
                          ? kPauseOfFinal
                          : pause_after(failures_, random);
     if (error != nullptr && error->retry_after)
-        pause = std::max(pause, *error->retry_after);
+        pause = std::max(pause, std::min(*error->retry_after, kLongestAsked));
     return pause;
 }
 

@@ -24,10 +24,8 @@ Duration retry_delay(const Failure& failure, std::optional<Duration> left, std::
     delay = std::clamp(delay, kMinRetry, kMaxRetry);
 
     if (failure.retry_after) {
-        Duration asked = *failure.retry_after;
-        if (left)
-            asked = std::min(asked, std::max(*left, Duration::zero()) / 3);
-        delay = std::max(delay, asked);
+        const Duration most_asked = left ? std::max(*left, Duration::zero()) / 3 : kMaxRetryAfter;
+        delay = std::max(delay, std::min(*failure.retry_after, most_asked));
     }
     return delay;
 }

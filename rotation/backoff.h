@@ -19,6 +19,7 @@ namespace tokenlet::rotation {
 
 inline constexpr Duration kMinRetry = std::chrono::seconds(1);
 inline constexpr Duration kMaxRetry = std::chrono::seconds(60);
+inline constexpr Duration kMaxRetryAfter = std::chrono::minutes(5);  // a maintenance page may ask for hours
 
 struct Failure {
     unsigned count = 1;  // failures in a row, this one included
@@ -30,7 +31,8 @@ struct Failure {
 [[nodiscard]] bool is_final(Errc code);
 
 // `left`: how long readers can still use what they have; nullopt: they have nothing yet, or it is not a matter of time.
-// Retry-After is a lower bound, but at most a third of the time left. `random` is 64 uniform bits.
+// Retry-After is a lower bound, but at most a third of the time left, kMaxRetryAfter where that is unknown.
+// `random` is 64 uniform bits.
 [[nodiscard]] Duration retry_delay(const Failure& failure, std::optional<Duration> left, std::uint64_t random);
 
 }  // namespace tokenlet::rotation

@@ -171,9 +171,12 @@ TEST(Reflector, PausesMoreAndMoreAndForAMinuteWhereOnlyAPersonHelps) {
     };
     ApiError busy = error(429);
     busy.retry_after = 20s;
+    ApiError maintenance = error(503);
+    maintenance.retry_after = 1h;
     const Case cases[] = {
         {"no answer", error(0), 500ms, 1s},
         {"a server that says when", std::move(busy), 20s, 20s},
+        {"a page of a proxy, which knows no better", std::move(maintenance), 5min, 5min},
         {"no right", error(403, Errc::Denied), 60s, 60s},
         {"no such kind", error(404, Errc::NotFound), 60s, 60s},
         {"a credential that is refused", error(401, Errc::Denied), 500ms, 1s},

@@ -36,6 +36,7 @@ TEST(RetryDelay, FollowsTheStakes) {
         {"but not for ever", {6, Errc::Conflict, {}}, {}, kMost, 60s},
         {"Retry-After is a lower bound", {1, Errc::Unavailable, 30s}, {}, 0, 30s},
         {"also above a minute", {1, Errc::Unavailable, 5min}, {}, 0, 5min},
+        {"but not for hours where readers wait for a first token", {1, Errc::Unavailable, 1h}, {}, 0, 5min},
         {"of at most a third of what is left", {1, Errc::Unavailable, 5min}, 3min, 0, 60s},
         {"and it hurries nothing", {20, Errc::Unavailable, 2s}, {}, kMost, 60s},
         {"nor counts when nothing is left", {1, Errc::Unavailable, 5min}, -1s, 0, 1s},
