@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "kube/document.h"
+#include "kube/jwt.h"
 #include "kube/token_request_json.h"
 
 namespace tokenlet::agent {
@@ -152,6 +153,8 @@ void ClusterIssuer::answered(Attempt attempt, const kube::TokenRequest& sent, ku
         issued->rebound = kube::Rebound{sent.bound_object_ref};
     if (!sent.bound_object_ref)
         warn_of_binding(sent);
+    if (is_of_unknown_key(*issued))
+        look_at_keys_soon();
     attempt.done(std::move(*issued));
 }
 
@@ -178,9 +181,18 @@ void ClusterIssuer::look_at_keys() {
 }
 
 void ClusterIssuer::look_at_keys_soon() {
+    const BootTime soon = settings_.clock().boot + kKeysRetry;
     if (!reading_keys_)
-        keys_due_ = settings_.clock().boot + kKeysRetry;
+        keys_due_ = std::min(keys_due_.value_or(soon), soon);
     news_.look();
+}
+
+// Until the keys are read again, the core takes such a token for one that verifiers refuse.
+bool ClusterIssuer::is_of_unknown_key(const kube::IssuedToken& issued) const {
+    if (told_keys_.empty())
+        return false;
+    const Result<kube::Jwt> jwt = kube::read_jwt(issued.token.view(), kube::JwtText::LeftOut);
+    return jwt && !jwt->kid.empty() && !std::ranges::binary_search(told_keys_, jwt->kid);
 }
 
 void ClusterIssuer::read_name() {

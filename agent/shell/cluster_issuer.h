@@ -4,8 +4,8 @@
 // Shapes   TokenIssuer over calls to an API server. Requests go at a kubelet's pace, the one needed first goes first. What a
 //          token is bound to is Binding's to say; where that is not what was asked for, the answer says so (rebound).
 //          Accounts and Pods exist there, not by us: being told of Pods makes no call, unless the mode makes objects.
-//          The name of the issuer and the keys it signs with are read at the start, every kKeysPeriod, and when asked to
-//          look (a server that was away may have come back with others).
+//          The name of the issuer and the keys it signs with are read at the start, every kKeysPeriod, when asked to look
+//          (a server that was away may have come back with others), and when a token is signed with a key not known.
 // Units    base/time.h.
 // Owns     what waits for its turn; calls under way are the client's.
 // Threads  the loop's.
@@ -72,6 +72,7 @@ private:
     void answered(Attempt attempt, const kube::TokenRequest& sent, kube::ApiResult result);
     void warn_of_binding(const kube::TokenRequest& request);
     void advise(const kube::ApiError& error);
+    [[nodiscard]] bool is_of_unknown_key(const kube::IssuedToken& issued) const;
     void read_name();
     void read_keys();
     void keys_failed(const kube::ApiError& error);

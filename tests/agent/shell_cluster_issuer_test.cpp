@@ -6,6 +6,8 @@
 
 #include <deque>
 
+#include "base/base64.h"
+
 namespace tokenlet::agent {
 namespace {
 
@@ -78,10 +80,11 @@ struct ClusterIssuerTest : ::testing::Test {
         sent.pop_front();
         done(std::move(result));
     }
-    static kube::ApiAnswer token() {
+    static kube::ApiAnswer token(const std::string& text = "aa.bb.cc") {
         return {.http_status = 201,
                 .body = Secret(R"({"kind":"TokenRequest","metadata":{"uid":"sa-1"},"spec":{"expirationSeconds":3600},)"
-                               R"("status":{"token":"aa.bb.cc","expirationTimestamp":"2027-01-15T09:00:00Z"}})"),
+                               R"("status":{"token":")" +
+                               text + R"(","expirationTimestamp":"2027-01-15T09:00:00Z"}})"),
                 .warnings = {"shortened"},
                 .server_time = WallTime(1'800'000'001s)};
     }
@@ -257,6 +260,34 @@ TEST_F(ClusterIssuerTest, TellsTheNameAndTheKeysAndLooksForOthers) {
     issuer->look_at_keys();
     answer(std::unexpected(refusal(403, "cannot get path", Errc::Denied)));
     EXPECT_EQ(reports.size(), 1U);
+}
+
+TEST_F(ClusterIssuerTest, ATokenOfAKeyThatIsNotKnownHasTheKeysReadAgainSoonButNotAllTheTime) {
+    const auto signed_with = [](std::string_view key) {
+        return token(encode_base64url(R"({"alg":"ES256","kid":")" + std::string(key) + "\"}") + "." +
+                     encode_base64url("{}") + ".c2ln");
+    };
+    start(BoundObjectMode::None);
+    answer(kube::ApiAnswer{.http_status = 200, .body = Secret(R"({"issuer":"https://k"})")});
+    answer(kube::ApiAnswer{.http_status = 200, .body = Secret(R"({"keys":[{"kid":"old"}]})")});
+    ask();
+    answer(signed_with("old"));
+    EXPECT_EQ(issuer->maintain(now), now.boot + kKeysPeriod);
+
+    const BootTime soon = now.boot + kKeysRetry;
+    for (; now.boot < soon; now.boot += 1s) {
+        ask();
+        answer(signed_with("new"));
+        EXPECT_EQ(issuer->maintain(now), soon) << "more such tokens do not put it off";
+    }
+    issuer->maintain(now);
+    ASSERT_EQ(sent.size(), 1U);
+    answer(kube::ApiAnswer{.http_status = 200, .body = Secret(R"({"issuer":"https://k"})")});
+    answer(kube::ApiAnswer{.http_status = 200, .body = Secret(R"({"keys":[{"kid":"old"},{"kid":"new"}]})")});
+    EXPECT_EQ(keys.size(), 2U);
+    ask();
+    answer(signed_with("new"));
+    EXPECT_EQ(issuer->maintain(now), now.boot + kKeysPeriod);
 }
 
 }  // namespace
