@@ -66,7 +66,7 @@ bool holds_valid_token(const std::string& path, WallTime now) {
 
 SelfCredential::SelfCredential(ApiCaller call, Settings settings)
     : call_(std::move(call)), settings_(std::move(settings)), alive_(std::make_shared<bool>(true)) {
-    plan(settings_.clock());
+    plan(settings_.clock(), Age::AsItSays);
 }
 
 SelfCredential::~SelfCredential() {
@@ -74,22 +74,27 @@ SelfCredential::~SelfCredential() {
 }
 
 // From the token that stands there; at once when there is none, or one that does not say how old it is.
-void SelfCredential::plan(Now now) {
+void SelfCredential::plan(Now now, Age counts) {
     due_ = now.boot;
+    due_by_wall_.reset();
     times_.reset();
     const Result<kube::Jwt> jwt = read_token(settings_.directory + "/" + kSelfTokenFile);
     if (!jwt || !jwt->issued_at || !jwt->expires_at || *jwt->expires_at <= *jwt->issued_at)
         return;
-    const Duration age = std::max<Duration>(now.wall - *jwt->issued_at, Duration::zero());
+    const bool is_new = counts == Age::None;
+    const Duration age = is_new ? Duration::zero() : std::max<Duration>(now.wall - *jwt->issued_at, Duration::zero());
     times_ = rotation::TokenTimes{.received = now.boot - age,
                                   .issued = *jwt->issued_at,
                                   .expires = *jwt->expires_at,
                                   .ttl = *jwt->expires_at - *jwt->issued_at};
     const Duration jitter = rotation::draw_jitter(times_->ttl, settings_.policy, settings_.random());
     due_ = rotation::due(*times_, jitter, settings_.policy).at;
+    due_by_wall_ = (is_new ? now.wall + times_->ttl : times_->expires) - times_->ttl / 5;
 }
 
 std::optional<BootTime> SelfCredential::maintain(Now now) {
+    if (due_ && due_by_wall_)
+        due_ = std::min(*due_, now.boot + std::max<Duration>(*due_by_wall_ - now.wall, Duration::zero()));
     if (!asking_ && due_ && *due_ <= now.boot)
         ask();
     return asking_ ? std::nullopt : due_;
@@ -131,7 +136,7 @@ void SelfCredential::answered(const kube::TokenRequest& sent, kube::ApiResult re
     bound_ = true;
     if (std::exchange(failures_, 0) > 0)
         settings_.report({.level = Report::Level::Info, .event = "own credential is renewed again", .fields = {}});
-    plan(now);
+    plan(now, Age::None);
     settings_.look();
 }
 
@@ -143,6 +148,7 @@ void SelfCredential::failed(Error error, std::optional<Duration> retry_after) {
     const Duration delay = rotation::retry_delay({.count = ++failures_, .code = error.code, .retry_after = retry_after},
                                                  left, settings_.random());
     due_ = now.boot + delay;
+    due_by_wall_.reset();
     if (failures_ == 1)
         settings_.report({.level = Report::Level::Error,
                           .event = "own credential cannot be renewed, going on with the old one",

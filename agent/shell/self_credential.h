@@ -52,7 +52,9 @@ public:
     std::optional<BootTime> maintain(Now now);
 
 private:
-    void plan(Now now);
+    enum class Age { None, AsItSays };
+
+    void plan(Now now, Age counts);
     void ask();
     void answered(const kube::TokenRequest& sent, kube::ApiResult result);
     void failed(Error error, std::optional<Duration> retry_after);
@@ -64,6 +66,7 @@ private:
     unsigned failures_ = 0;
     std::optional<rotation::TokenTimes> times_;
     std::optional<BootTime> due_;
+    std::optional<WallTime> due_by_wall_;  // the plan may come from before the clock was set
     std::shared_ptr<bool> alive_;
 };
 

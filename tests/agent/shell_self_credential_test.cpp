@@ -24,6 +24,7 @@ struct SelfCredentialTest : ::testing::Test {
     Now now{BootTime(1000s), WallTime(1'800'000'000s)};
     std::vector<std::string> bodies;
     std::vector<std::string> reports;
+    Duration server_ahead{};
     std::function<kube::ApiResult()> answer = [this] { return token(); };
     std::unique_ptr<SelfCredential> self;
 
@@ -57,7 +58,8 @@ struct SelfCredentialTest : ::testing::Test {
         now.wall += time;
     }
     [[nodiscard]] kube::ApiAnswer token() const {
-        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now.wall.time_since_epoch()).count();
+        const WallTime issued = now.wall + server_ahead;
+        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(issued.time_since_epoch()).count();
         const std::string jwt = encode_base64url(R"({"alg":"ES256","kid":"k"})") + "." +
                                 encode_base64url(R"({"iat":)" + std::to_string(seconds) + R"(,"exp":)" +
                                                  std::to_string(seconds + 7 * 86400) + "}") +
@@ -65,7 +67,7 @@ struct SelfCredentialTest : ::testing::Test {
         return {.http_status = 201,
                 .body = Secret(R"({"kind":"TokenRequest","metadata":{"uid":"u"},"spec":{"expirationSeconds":604800},)"
                                R"("status":{"token":")" +
-                               jwt + R"(","expirationTimestamp":")" + rfc3339(now.wall + 7 * kDay) + "\"}}")};
+                               jwt + R"(","expirationTimestamp":")" + rfc3339(issued + 7 * kDay) + "\"}}")};
     }
     [[nodiscard]] bool is_valid() const { return holds_valid_token(scratch.at(kSelfTokenFile), now.wall); }
 };
@@ -106,6 +108,46 @@ TEST_F(SelfCredentialTest, SurvivesDaysWithoutAServerAndSaysSoOnce) {
     let_it_work();
     EXPECT_EQ(reports.back(), "own credential is renewed again");
     EXPECT_EQ(reports.size(), 2U);
+}
+
+TEST_F(SelfCredentialTest, IsRenewedWhenAStepOfTheClockShowsThatItEndsSoon) {
+    start();
+    let_it_work();
+    const WallTime issued = now.wall;
+    now.wall = WallTime(0s);  // a machine without a clock of its own has started
+    start();
+    let_it_work();
+    EXPECT_EQ(bodies.size(), 1U);
+    now.wall = issued + 5 * kDay;
+    let_it_work();
+    EXPECT_EQ(bodies.size(), 1U);
+    EXPECT_LE(*self->maintain(now), now.boot + 15h) << "a fifth of its time is left then, whatever was planned";
+
+    now.wall = issued + 6 * kDay;
+    answer = [] { return std::unexpected(kube::ApiError{.error = {Errc::Unavailable, "away"}}); };
+    for (int turn = 0; turn < 10; ++turn)
+        let_it_work();
+    EXPECT_EQ(bodies.size(), 2U) << "at a retry's pace";
+    answer = [this] { return token(); };
+    pass(1min);
+    let_it_work();
+    EXPECT_EQ(bodies.size(), 3U);
+    let_it_work();
+    EXPECT_EQ(bodies.size(), 3U);
+}
+
+TEST_F(SelfCredentialTest, IsNotRenewedWithoutEndWhereOurClockIsFarFromTheServers) {
+    for (const Duration ahead : {Duration(-8 * kDay), Duration(-2 * kDay), Duration(8 * kDay)}) {
+        SCOPED_TRACE(go_duration(ahead));
+        bodies.clear();
+        server_ahead = ahead;
+        start();
+        for (int minute = 0; minute < 60; ++minute) {
+            let_it_work();
+            pass(1min);
+        }
+        EXPECT_LE(bodies.size(), 1U);
+    }
 }
 
 TEST_F(SelfCredentialTest, IsBoundToTheOperatorsSecretWhereThereIsOne) {
