@@ -55,7 +55,7 @@ MUTANTS = [
     Mutant("retry without an upper clamp", "rotation/backoff.cpp",
            "    delay = std::clamp(delay, kMinRetry, kMaxRetry);", "    delay = std::max(delay * 20, kMinRetry);"),
     Mutant("Retry-After however little is left", "rotation/backoff.cpp",
-           "            asked = std::min(asked, std::max(*left, Duration::zero()) / 3);", "            asked = asked + Duration::zero();"),
+           "left ? std::max(*left, Duration::zero()) / 3 : kMaxRetryAfter", "Duration::max()"),
     Mutant("a failed publish is not tried again", "agent/core/volumes.cpp",
            "    deadlines_.set({DeadlineKind::Publish, volume.id}, now.boot + delay);", "    (void)now;"),
     Mutant("a change while publishing is lost", "agent/core/volumes.cpp",
