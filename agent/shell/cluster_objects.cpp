@@ -166,7 +166,9 @@ void ClusterObjects::go_on(const WatchedObject& what, const kube::ApiError* erro
     const Duration pause = reflector.ended(error, settings_.random());
     streams_ = streams_ && reflector.streams();
     pauses_.set(what, settings_.clock().boot + pause);
-    const bool lost = error != nullptr && error->http_status == 0 && reflector.failures() == 1 && reflector.is_known();
+    // Behind a load balancer, a server that is away is one that answers 503.
+    const bool away = error != nullptr && (error->http_status == 0 || error->http_status >= 500);
+    const bool lost = away && reflector.failures() == 1 && reflector.is_known();
     const bool tells = error != nullptr && pause > Duration::zero() &&
                        (!reflector.is_known() || reflector.failures() >= kFewFailures || !error->is_retryable());
     if (tells)
