@@ -152,31 +152,40 @@ void ClusterObjects::on_end(const WatchedObject& object, kube::ApiResult result)
 }
 
 void ClusterObjects::go_on(const WatchedObject& what, const kube::ApiError* error) {
-    Watching& watching = *watching_.at(what);
-    kube::Reflector& reflector = watching.reflector;
-    if (error != nullptr && error->http_status == 404 && is_bundle(what.kind) &&
-        watching.bundle_api + 1 < kBundleApis.size()) {
-        bundle_api_ = watching.bundle_api + 1;  // an older server
-        watching_[what] = std::make_unique<Watching>(target_of(what, kBundleApis.at(bundle_api_)), bundle_api_);
-        pauses_.set(what, settings_.clock().boot);
-        return settings_.look();
+    Watching* watching = watching_.at(what).get();
+    const Duration pause = watching->reflector.ended(error, settings_.random());
+    streams_ = streams_ && watching->reflector.streams();
+    const unsigned failures = watching->reflector.failures();
+    const bool known = watching->reflector.is_known();
+    // A version that gave objects is there, whatever a proxy says once, until the server has become another one.
+    if (error != nullptr && error->http_status == 404 && is_bundle(what.kind) && (!known || failures >= kFewFailures)) {
+        watching = &start_over(what, (watching->bundle_api + 1) % kBundleApis.size());
+        if (watching->bundle_api != 0) {
+            pauses_.set(what, settings_.clock().boot);
+            return settings_.look();
+        }
     }
-    if (error != nullptr && error->http_status == 404 && is_bundle(what.kind))
-        bundle_api_ = 0;
-    const Duration pause = reflector.ended(error, settings_.random());
-    streams_ = streams_ && reflector.streams();
     pauses_.set(what, settings_.clock().boot + pause);
     // Behind a load balancer, a server that is away is one that answers 503.
     const bool away = error != nullptr && (error->http_status == 0 || error->http_status >= 500);
-    const bool lost = away && reflector.failures() == 1 && reflector.is_known();
-    const bool tells = error != nullptr && pause > Duration::zero() &&
-                       (!reflector.is_known() || reflector.failures() >= kFewFailures || !error->is_retryable());
+    const bool tells =
+        error != nullptr && pause > Duration::zero() && (!known || failures >= kFewFailures || !error->is_retryable());
     if (tells)
-        tell_error(what, watching, *error);
+        tell_error(what, *watching, *error);
     else
         settings_.look();
-    if (lost && settings_.on_lost)
+    if (away && known && failures == 1 && settings_.on_lost)
         settings_.on_lost();
+}
+
+// With another version of the bundles' API. What was told stands.
+ClusterObjects::Watching& ClusterObjects::start_over(const WatchedObject& what, std::size_t bundle_api) {
+    bundle_api_ = bundle_api;
+    auto fresh = std::make_unique<Watching>(target_of(what, kBundleApis.at(bundle_api)), bundle_api);
+    std::unique_ptr<Watching>& watching = watching_.at(what);
+    fresh->told_error = std::move(watching->told_error);
+    watching = std::move(fresh);
+    return *watching;
 }
 
 void ClusterObjects::tell_objects(const WatchedObject& what, Watching& watching) {

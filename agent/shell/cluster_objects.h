@@ -50,6 +50,7 @@ private:
     void on_data(const WatchedObject& what, std::string_view bytes);
     void on_end(const WatchedObject& what, kube::ApiResult result);
     void go_on(const WatchedObject& what, const kube::ApiError* error);
+    Watching& start_over(const WatchedObject& what, std::size_t bundle_api);
     void tell_objects(const WatchedObject& what, Watching& watching);
     void tell_error(const WatchedObject& what, Watching& watching, const kube::ApiError& error);
 
