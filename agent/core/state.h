@@ -121,6 +121,15 @@ struct PodState {
     [[nodiscard]] VolumeState* volume(std::string_view plugin_directory, std::string_view name) const;  // or null
 };
 
+// A token's place in the queue for a request: the most urgent first. Those that fail come after all others, and in the
+// order of their next tries, so that none of them takes the requests of the rest.
+struct Turn {
+    bool failing = false;
+    BootTime at;  // when its readers are lost, or when it may be tried again
+    std::uint64_t token = 0;
+    auto operator<=>(const Turn&) const = default;
+};
+
 // A token, and who projects it.
 struct TokenUse {
     enum class Told { Nothing, Failing, NearlyExpired, Expired };
@@ -129,15 +138,7 @@ struct TokenUse {
     std::vector<std::uint64_t> volumes;
     std::size_t warnings = 0;   // hash of the last answer's, so that the same ones are reported once
     Told told = Told::Nothing;  // how much of a lasting failure has been reported
-};
-
-// A token's place in the queue for a request: the most urgent first. Those that fail come after all others, and in the
-// order of their next tries, so that none of them takes the requests of the rest.
-struct Turn {
-    bool failing = false;
-    BootTime at;  // when its readers are lost, or when it may be tried again
-    std::uint64_t token = 0;
-    auto operator<=>(const Turn&) const = default;
+    std::optional<Turn> turn;   // while it waits for one
 };
 
 // What is known of one watched object.

@@ -48,7 +48,8 @@ void Core::State::release_token(std::uint64_t id) {
         return;
     deadlines_.cancel({DeadlineKind::Token, id});
     waking_tokens_.erase(id);
-    std::erase_if(asking_, [&](const auto& asking) { return asking.token == id; });
+    if (use->second.turn)
+        asking_.erase(*use->second.turn);
     uses_.erase(use);
 }
 
@@ -161,7 +162,14 @@ void Core::State::look_at_token(Now now, TokenUse& use) {
     if (!verdict.ask || !may_ask(*use.pod))
         return;
     const bool failing = token.failures > 0;
-    asking_.insert({.failing = failing, .at = failing ? token.next_try : needed_by(now, token), .token = token.id});
+    Turn turn{.failing = failing, .at = failing ? token.next_try : needed_by(now, token), .token = token.id};
+    if (use.turn) {
+        // One turn each; who has waited keeps the earlier place.
+        if (use.turn->failing == turn.failing)
+            turn.at = std::min(turn.at, use.turn->at);
+        asking_.erase(*use.turn);
+    }
+    asking_.insert(*(use.turn = turn));
 }
 
 void Core::State::ask_for_tokens(Now now) {
@@ -176,7 +184,8 @@ void Core::State::ask_for_tokens(Now now) {
         const std::uint64_t id = next->token;
         asking_.erase(next);
         TokenUse& use = uses_.at(id);
-        // It may have stood here for a while, and twice.
+        use.turn.reset();
+        // It may have stood here for a while.
         const rotation::Verdict verdict = tokens_.check(*use.token, now.boot, issuer_now(now));
         if (!verdict.ask) {
             if (verdict.look_again)

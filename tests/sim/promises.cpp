@@ -113,6 +113,7 @@ void Promises::see(const AnswerSeen& seen) {
     const auto asked = asked_.find(key);
     if (asked == asked_.end() || now() - asked->second.since != seen.took)
         return;  // of a token that was forgotten since
+    const bool is_first = !is_on_disk(asked->second.pod_uid, key);
     asked_.erase(asked);
     if (seen.answer)
         issuer_clock_known_ = true;
@@ -122,7 +123,7 @@ void Promises::see(const AnswerSeen& seen) {
         Duration wait = kLongestRetry;
         if (!seen.answer && seen.answer.error().retry_after) {
             Duration at_most = *seen.answer.error().retry_after;
-            if (const auto held = held_.find(key); held != held_.end())
+            if (const auto held = held_.find(key); held != held_.end() && !is_first)
                 at_most = std::min(at_most, std::max(*left(held->second), Duration::zero()) / 3 + kAtOnce);
             wait = std::max(wait, at_most);
         }
@@ -161,6 +162,19 @@ bool Promises::adopted_another(const std::string& key, const std::string& text) 
             held->second = token.given;
             return true;
         }
+    }
+    return false;
+}
+
+// What the agent holds may be of a volume that has left: should it come back, it asks as for the first time.
+bool Promises::is_on_disk(const std::string& uid, const std::string& key) const {
+    for (const char* volume : {"v", "w"}) {
+        const auto disk = on_disk_.find({uid, "kubernetes.io~projected", volume});
+        if (disk == on_disk_.end())
+            continue;
+        for (const auto& [file, token] : disk->second.tokens)
+            if (token.key == key)
+                return true;
     }
     return false;
 }

@@ -105,6 +105,7 @@ private:
     [[nodiscard]] std::optional<std::pair<BootTime, std::string>> bad_since(const Given& given,
                                                                             const FleetPod& pod) const;
     [[nodiscard]] std::optional<Duration> left(const Given& given) const;
+    [[nodiscard]] bool is_on_disk(const std::string& uid, const std::string& key) const;
     [[nodiscard]] Duration slack() const;
     static void adopt(Given& given, const FleetPod& pod);
 
