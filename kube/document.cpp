@@ -135,7 +135,7 @@ std::string_view to_string(Node::Kind kind) {
 }
 
 Documents::Documents(std::string_view bytes) {
-    if (bytes.starts_with(kByteOrderMark))
+    while (bytes.starts_with(kByteOrderMark))
         bytes.remove_prefix(kByteOrderMark.size());
     text_ = check_text(bytes);
     if (!text_) {
@@ -144,6 +144,11 @@ Documents::Documents(std::string_view bytes) {
     }
     for (Piece piece : split(bytes)) {
         skip_blank(piece);
+        // YAML lets each document begin with one.
+        while (piece.text.starts_with(kByteOrderMark)) {
+            piece.text.remove_prefix(kByteOrderMark.size());
+            skip_blank(piece);
+        }
         if (piece.text.empty())
             continue;
         chunks_.push_back({piece.text, piece.line});
