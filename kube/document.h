@@ -78,4 +78,16 @@ private:
 // Overwrites all text below a node: for documents that hold Secrets.
 void wipe(Node& node) noexcept;
 
+// For a tree that holds keys or tokens: it is wiped however reading ends.
+class WipedAtTheEnd {
+public:
+    explicit WipedAtTheEnd(Node& node) : node_(node) {}
+    WipedAtTheEnd(const WipedAtTheEnd&) = delete;
+    WipedAtTheEnd& operator=(const WipedAtTheEnd&) = delete;
+    ~WipedAtTheEnd() { wipe(node_); }
+
+private:
+    Node& node_;
+};
+
 }  // namespace tokenlet::kube

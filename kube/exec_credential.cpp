@@ -12,18 +12,6 @@
 namespace tokenlet::kube {
 namespace {
 
-// The tree holds the credential; it is wiped however reading ends.
-class WipedAtTheEnd {
-public:
-    explicit WipedAtTheEnd(Node& node) : node_(node) {}
-    WipedAtTheEnd(const WipedAtTheEnd&) = delete;
-    WipedAtTheEnd& operator=(const WipedAtTheEnd&) = delete;
-    ~WipedAtTheEnd() { wipe(node_); }
-
-private:
-    Node& node_;
-};
-
 std::unexpected<Error> printed(std::string_view what) {
     return fail(Errc::Unavailable, "printed " + std::string(what));
 }

@@ -23,18 +23,6 @@ constexpr std::string_view kExecV1 = "client.authentication.k8s.io/v1";
 constexpr std::string_view kExecV1Beta1 = "client.authentication.k8s.io/v1beta1";
 constexpr std::string_view kExecExtension = "client.authentication.k8s.io/exec";
 
-// The tree holds keys and tokens; it is wiped however reading ends.
-class WipedAtTheEnd {
-public:
-    explicit WipedAtTheEnd(Node& node) : node_(node) {}
-    WipedAtTheEnd(const WipedAtTheEnd&) = delete;
-    WipedAtTheEnd& operator=(const WipedAtTheEnd&) = delete;
-    ~WipedAtTheEnd() { wipe(node_); }
-
-private:
-    Node& node_;
-};
-
 struct File {
     const std::string& path;
 

@@ -34,15 +34,6 @@ std::unexpected<Error> refuse(const ReflectorTarget& target, std::string_view wh
     return fail(Errc::Unavailable, target.what + ": the server's answer is refused: " + std::string(what));
 }
 
-// Wiped when it goes.
-struct Tree {
-    Node root;
-    explicit Tree(Node node) : root(std::move(node)) {}
-    Tree(const Tree&) = delete;
-    Tree& operator=(const Tree&) = delete;
-    ~Tree() { wipe(root); }
-};
-
 Duration pause_after(unsigned failures, std::uint64_t random) {
     const Duration most = std::min(kLongestPause, kShortestPause * (1U << std::min(failures - 1, 10U)));
     return most / 2 + Duration(static_cast<Duration::rep>(random % static_cast<std::uint64_t>((most / 2).count())));
@@ -113,8 +104,8 @@ Result<bool> Reflector::take_line(std::string_view line) {
     Result<Node> root = parse_json(line);
     if (!root)
         return refuse(target_, root.error().what);
-    const Tree event(std::move(*root));
-    return take_event(event.root);
+    const WipedAtTheEnd wiped(*root);
+    return take_event(*root);
 }
 
 Result<bool> Reflector::take_event(const Node& event) {
@@ -167,12 +158,12 @@ Result<bool> Reflector::take_list(std::string_view answer) {
     Result<Node> root = parse_json(answer);
     if (!root)
         return refuse(target_, root.error().what);
-    const Tree list(std::move(*root));
-    const std::string version = text(list.root, {"metadata", "resourceVersion"});
+    const WipedAtTheEnd wiped(*root);
+    const std::string version = text(*root, {"metadata", "resourceVersion"});
     if (version.empty())
         return refuse(target_, "it is no list");
     Objects objects;
-    if (const Node* items = list.root.find("items"); items != nullptr) {
+    if (const Node* items = root->find("items"); items != nullptr) {
         for (const Node& item : items->children) {
             const std::string name = text(item, {"metadata", "name"});
             objects.json.insert_or_assign(name, json_of(item));
@@ -195,8 +186,9 @@ bool Reflector::replace(Objects objects) {
 
 // As a manifest has it: items of a list do not say what they are, and who set which field is of no use here.
 tokenlet::Secret Reflector::json_of(const Node& object) const {
-    Tree copy(object);
-    for (Node& child : copy.root.children)
+    Node copy(object);
+    const WipedAtTheEnd wiped(copy);
+    for (Node& child : copy.children)
         if (child.key == "metadata")
             std::erase_if(child.children, [](const Node& field) { return field.key == "managedFields"; });
     if (object.find("kind") == nullptr) {
@@ -205,10 +197,10 @@ tokenlet::Secret Reflector::json_of(const Node& object) const {
             field.kind = Node::Kind::String;
             field.key = key;
             field.text = *value;
-            copy.root.children.push_back(std::move(field));
+            copy.children.push_back(std::move(field));
         }
     }
-    std::string json = to_json(copy.root);
+    std::string json = to_json(copy);
     tokenlet::Secret secret(json);
     wipe_memory(json.data(), json.size());
     return secret;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -96,6 +97,8 @@ struct WatchedObject {
     kube::ObjectKey key;  // BundlesOfSigner: the signer's name
     auto operator<=>(const WatchedObject&) const = default;
 };
+// "ConfigMap": the Kubernetes kind, of which bundles have one however they are watched.
+[[nodiscard]] std::string_view to_string(WatchedObject::Kind kind);
 
 // Tell of these objects from now on, and no longer of those. Answer: Core::on_object, as often as there is news.
 struct WatchObjects {

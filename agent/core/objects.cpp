@@ -8,7 +8,9 @@ namespace {
 
 using Kind = WatchedObject::Kind;
 
-std::string_view kind_of(Kind kind) {
+}  // namespace
+
+std::string_view to_string(WatchedObject::Kind kind) {
     switch (kind) {
         case Kind::ServiceAccount:
             return "ServiceAccount";
@@ -22,8 +24,6 @@ std::string_view kind_of(Kind kind) {
     }
     return "ClusterTrustBundle";
 }
-
-}  // namespace
 
 // Only what some Pod needs is watched, so that rights to those objects alone suffice. Accounts are watched even where a
 // manifest describes them: their uid is the cluster's.
@@ -71,7 +71,7 @@ void Core::State::on_object(const WatchedObject& what, ObjectNews news) {
     if (found == watched_.end())
         return;  // no longer wanted
     Watched& known = found->second;
-    const std::vector<Field> about{{"kind", std::string(kind_of(what.kind))}, {"name", what.key.str()}};
+    const std::vector<Field> about{{"kind", std::string(to_string(what.kind))}, {"name", what.key.str()}};
     if (!news) {
         if (!known.error) {
             auto fields = about;
@@ -90,7 +90,7 @@ void Core::State::on_object(const WatchedObject& what, ObjectNews news) {
     if (what.kind == Kind::ServiceAccount)
         take_watched_account(what.key, known);
     else
-        wake_users({std::string(kind_of(what.kind)), what.key});
+        wake_users({std::string(to_string(what.kind)), what.key});
 }
 
 // No token is asked for before it is known what the account is like: it may forbid the volume that a plan made without it has.

@@ -16,21 +16,6 @@ constexpr std::chrono::seconds kSlack{30};               // for the server to en
 constexpr unsigned kFewFailures = 3;
 constexpr std::array<std::string_view, 2> kBundleApis{"v1beta1", "v1alpha1"};
 
-std::string_view kind_of(Kind kind) {
-    switch (kind) {
-        case Kind::ServiceAccount:
-            return "ServiceAccount";
-        case Kind::ConfigMap:
-            return "ConfigMap";
-        case Kind::Secret:
-            return "Secret";
-        case Kind::ClusterTrustBundle:
-        case Kind::BundlesOfSigner:
-            break;
-    }
-    return "ClusterTrustBundle";
-}
-
 bool is_bundle(Kind kind) {
     return kind == Kind::ClusterTrustBundle || kind == Kind::BundlesOfSigner;
 }
@@ -45,7 +30,7 @@ std::string path_of(const WatchedObject& what, std::string_view bundle_api) {
 }
 
 kube::ReflectorTarget target_of(const WatchedObject& what, std::string_view bundle_api) {
-    const std::string kind(kind_of(what.kind));
+    const std::string kind(to_string(what.kind));
     const bool of_signer = what.kind == Kind::BundlesOfSigner;
     return {.api_version = is_bundle(what.kind) ? "certificates.k8s.io/" + std::string(bundle_api) : "v1",
             .kind = kind,
