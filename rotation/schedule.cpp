@@ -16,7 +16,7 @@ Duration fraction_age(Duration ttl, double fraction) {
     const auto whole = std::chrono::floor<seconds>(ttl).count();
     const auto slack_per_mille = std::llround((1.0 - fraction) * 1000);
     const Duration age = ttl - seconds(whole / 1000 * slack_per_mille + whole % 1000 * slack_per_mille / 1000);
-    return std::max<Duration>(age, seconds(1));  // whatever is configured, a fresh token is not due
+    return std::min(std::max<Duration>(age, seconds(1)), ttl);  // whatever is configured, a fresh token is not due
 }
 
 Duration age_when_due(Duration ttl, const RotationPolicy& policy) {

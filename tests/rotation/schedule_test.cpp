@@ -46,6 +46,11 @@ TEST(Due, IsEightyPercentOfTheLifetimeButNeverLaterThanADay) {
     }
 }
 
+TEST(Due, IsNeverLaterThanTheEndOfAnyLifetime) {
+    for (const Duration ttl : {Duration(1), Duration(1ms), Duration(999ms), Duration(1500ms)})
+        EXPECT_LE(due(token(ttl), 0s, {}).at, kReceived + ttl) << ttl.count() << " ns";
+}
+
 TEST(Due, JitterOnlyMakesItEarlier) {
     EXPECT_EQ(due(token(1h), 10s, {}).at, kReceived + 48min - 10s);
     EXPECT_EQ(due(token(48h), 5min, {}).at, kReceived + 24h - 5min);
