@@ -30,12 +30,14 @@ struct Grammar {
     WaitOptions wait;
     RotateOptions rotate;
     PruneOptions prune;
+    MountsOptions mounts;
     EnrollOptions enroll;
     InspectOptions inspect;
     // As given; chosen() reads them, because its messages are better than CLI11's.
     std::string status_format = "table";
     std::string inspect_format = "table";
     std::string wait_timeout = "60s";
+    std::string mounts_format = "all";
     std::string enroll_format = "yaml";
     CLI::App* agent_app = nullptr;
     CLI::App* once_app = nullptr;
@@ -44,6 +46,7 @@ struct Grammar {
     CLI::App* wait_app = nullptr;
     CLI::App* rotate_app = nullptr;
     CLI::App* prune_app = nullptr;
+    CLI::App* mounts_app = nullptr;
     CLI::App* enroll_app = nullptr;
     CLI::App* token_app = nullptr;
     CLI::App* inspect_app = nullptr;
@@ -134,6 +137,24 @@ Grammar::Grammar() {
                  "  tokenlet prune\n"
                  "\nOnly root and the agent's user and group may. `tokenlet status` says what is held and why.");
     add_where(prune_app, prune.where);
+
+    mounts_app = add_verb(top, "mounts", "Print the mounts that give a workload its Pod's volumes, ready to be pasted",
+                          "  tokenlet mounts production/web\n"
+                          "  tokenlet mounts web -o systemd >> web.service\n"
+                          "  tokenlet mounts web -f web.yaml -o compose\n"
+                          "\nReads the manifest: the Pod need not run, nor the agent. Let the workload start after "
+                          "`tokenlet wait POD`.");
+    mounts_app->add_option("POD", mounts.pod, "NAMESPACE/NAME, or NAME in any namespace")->required();
+    mounts_app->add_option("-o,--output", mounts_format, "podman, docker, compose, systemd or all")
+        ->type_name("STYLE")
+        ->capture_default_str();
+    mounts_app
+        ->add_option("-f,--file", mounts.manifests,
+                     "Manifests: a file, a directory, or - for stdin (default: the configuration's directory)")
+        ->type_name("PATH");
+    mounts_app
+        ->add_option("-c,--config", mounts.config, "The agent's (default: /etc/tokenlet/agent.yaml, if it is there)")
+        ->type_name("FILE");
 
     enroll_app = add_verb(
         top, "enroll", "Make a cluster know this host's agent, with an administrator's kubeconfig",
@@ -259,6 +280,14 @@ std::optional<Outcome> Grammar::read_values() {
         return read_format<InspectFormat>(inspect_app, inspect_format,
                                           {{"table", InspectFormat::Table}, {"json", InspectFormat::Json}},
                                           inspect.format);
+    if (mounts_app->parsed())
+        return read_format<std::optional<MountStyle>>(mounts_app, mounts_format,
+                                                      {{"podman", MountStyle::Podman},
+                                                       {"docker", MountStyle::Docker},
+                                                       {"compose", MountStyle::Compose},
+                                                       {"systemd", MountStyle::Systemd},
+                                                       {"all", std::nullopt}},
+                                                      mounts.style);
     if (enroll_app->parsed() && enroll_format != "yaml")
         return usage_error(enroll_app, "--output: '" + enroll_format + "' is not yaml");
     if (wait_app->parsed()) {
@@ -275,9 +304,9 @@ std::variant<Invocation, Outcome> Grammar::chosen() {
         return std::move(*refused);
     if (std::optional<Outcome> refused = read_values())
         return std::move(*refused);
-    const Verb verbs[] = {{agent_app, agent},   {once_app, once},       {validate_app, validate},
-                          {status_app, status}, {wait_app, wait},       {rotate_app, rotate},
-                          {prune_app, prune},   {inspect_app, inspect}, {enroll_app, enroll}};
+    const Verb verbs[] = {{agent_app, agent},   {once_app, once},     {validate_app, validate}, {status_app, status},
+                          {wait_app, wait},     {rotate_app, rotate}, {prune_app, prune},       {inspect_app, inspect},
+                          {enroll_app, enroll}, {mounts_app, mounts}};
     for (const Verb& verb : verbs) {
         if (verb.app->parsed())
             return verb.invocation;

@@ -13,6 +13,7 @@
 
 #include "cli/agent_verb.h"
 #include "cli/enroll_verb.h"
+#include "cli/mounts_verb.h"
 #include "cli/outcome.h"
 #include "cli/prune_verb.h"
 #include "cli/rotate_verb.h"
@@ -24,7 +25,7 @@
 namespace tokenlet::cli {
 
 using Invocation = std::variant<AgentOptions, ValidateOptions, StatusOptions, WaitOptions, RotateOptions, PruneOptions,
-                                InspectOptions, EnrollOptions>;
+                                InspectOptions, EnrollOptions, MountsOptions>;
 
 [[nodiscard]] std::variant<Invocation, Outcome> parse_command_line(std::vector<std::string> arguments);
 

@@ -20,6 +20,7 @@ Outcome run(const Invocation& invocation) {
         Outcome operator()(const WaitOptions& options) const { return cli::run(options); }
         Outcome operator()(const RotateOptions& options) const { return cli::run(options); }
         Outcome operator()(const PruneOptions& options) const { return cli::run(options); }
+        Outcome operator()(const MountsOptions& options) const { return cli::run(options); }
         Outcome operator()(const EnrollOptions& options) const { return cli::run(options); }
         Outcome operator()(const InspectOptions& options) const { return cli::run(options, read_clocks().wall); }
     };

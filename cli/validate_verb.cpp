@@ -11,8 +11,8 @@
 
 #include "agent/config.h"
 #include "cli/input.h"
+#include "cli/manifests.h"
 #include "cli/text.h"
-#include "kube/manifest_directory.h"
 #include "kube/manifest_set.h"
 #include "kube/path_trail.h"
 #include "projector/admission.h"
@@ -23,9 +23,7 @@ namespace tokenlet::cli {
 
 namespace {
 
-constexpr std::size_t kLongestFile = std::size_t{10} << 20;  // as the agent has it
 constexpr std::size_t kMostComplaints = 100;
-constexpr char kAnyUid[] = "00000000-0000-0000-0000-000000000000";
 
 // The objects of the manifests, for what the projector asks of them.
 class FoundObjects : public projector::Objects {
@@ -122,7 +120,7 @@ void Validation::unreadable(const Error& error) {
 }
 
 void Validation::add_file(const std::string& path) {
-    Result<Secret> bytes = read_input(path, kLongestFile);
+    Result<Secret> bytes = read_input(path, kLongestManifest);
     if (!bytes) {
         unreadable(bytes.error());
         return;
@@ -139,14 +137,7 @@ void Validation::add_file(const std::string& path) {
 }
 
 void Validation::add_directory(const std::string& path) {
-    // With any modes, so that what the files say is looked at whoever may write them.
-    Result<kube::ManifestDirectory> directory =
-        kube::ManifestDirectory::open(path, {.modes = kube::Modes::Any, .agent_uid = ::geteuid()});
-    if (!directory) {
-        unreadable(directory.error());
-        return;
-    }
-    Result<kube::Listing> listing = directory->list();
+    Result<kube::Listing> listing = list_directory(path);
     if (!listing) {
         unreadable(listing.error());
         return;
@@ -226,16 +217,10 @@ void Validation::check_manifests() {
 void Validation::check_pod(const kube::ManifestSet& set, kube::Pod pod) {
     const std::string where = pod.origin.file + ": Pod " + pod.meta.key().str();
     const kube::ObjectKey key = projector::account_of(pod);
-    kube::ServiceAccount stand_in;
-    stand_in.meta.ns = key.ns;
-    stand_in.meta.name = key.name;
-    const kube::ServiceAccount* account = set.service_account(key);
-    if (account == nullptr && key.name != kube::kDefaultServiceAccount)
+    if (set.service_account(key) == nullptr && key.name != kube::kDefaultServiceAccount)
         remark(where, "its service account " + key.str() + " is in none of these files");
-    if (pod.meta.uid.empty())
-        pod.meta.uid = kAnyUid;
 
-    const Result<kube::Pod> admitted = projector::admit(std::move(pod), account != nullptr ? account : &stand_in);
+    const Result<kube::Pod> admitted = admit_draft(std::move(pod), set);
     if (!admitted) {
         problem(where, admitted.error().what);
         return;
