@@ -27,6 +27,7 @@ struct Grammar {
     AgentOptions once{.mode = agent::Mode::Once};
     ValidateOptions validate;
     StatusOptions status;
+    ExplainOptions explain;
     WaitOptions wait;
     RotateOptions rotate;
     PruneOptions prune;
@@ -43,6 +44,7 @@ struct Grammar {
     CLI::App* once_app = nullptr;
     CLI::App* validate_app = nullptr;
     CLI::App* status_app = nullptr;
+    CLI::App* explain_app = nullptr;
     CLI::App* wait_app = nullptr;
     CLI::App* rotate_app = nullptr;
     CLI::App* prune_app = nullptr;
@@ -116,6 +118,12 @@ Grammar::Grammar() {
         ->type_name("FORMAT")
         ->capture_default_str();
     add_where(status_app, status.where);
+
+    explain_app = add_verb(top, "explain", "Say of a Pod when each token rotates, by which rule, and what failed last",
+                           "  tokenlet explain production/web\n"
+                           "  tokenlet explain web --socket /run/tokenlet/tokenlet.sock");
+    explain_app->add_option("POD", explain.pod, "NAMESPACE/NAME, or NAME in any namespace")->required();
+    add_where(explain_app, explain.where);
 
     wait_app = add_verb(top, "wait", "Wait until a Pod's volumes are ready",
                         "  tokenlet wait production/web\n"
@@ -306,7 +314,7 @@ std::variant<Invocation, Outcome> Grammar::chosen() {
         return std::move(*refused);
     const Verb verbs[] = {{agent_app, agent},   {once_app, once},     {validate_app, validate}, {status_app, status},
                           {wait_app, wait},     {rotate_app, rotate}, {prune_app, prune},       {inspect_app, inspect},
-                          {enroll_app, enroll}, {mounts_app, mounts}};
+                          {enroll_app, enroll}, {mounts_app, mounts}, {explain_app, explain}};
     for (const Verb& verb : verbs) {
         if (verb.app->parsed())
             return verb.invocation;

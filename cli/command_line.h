@@ -13,6 +13,7 @@
 
 #include "cli/agent_verb.h"
 #include "cli/enroll_verb.h"
+#include "cli/explain_verb.h"
 #include "cli/mounts_verb.h"
 #include "cli/outcome.h"
 #include "cli/prune_verb.h"
@@ -25,7 +26,7 @@
 namespace tokenlet::cli {
 
 using Invocation = std::variant<AgentOptions, ValidateOptions, StatusOptions, WaitOptions, RotateOptions, PruneOptions,
-                                InspectOptions, EnrollOptions, MountsOptions>;
+                                InspectOptions, EnrollOptions, MountsOptions, ExplainOptions>;
 
 [[nodiscard]] std::variant<Invocation, Outcome> parse_command_line(std::vector<std::string> arguments);
 

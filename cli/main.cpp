@@ -17,6 +17,7 @@ Outcome run(const Invocation& invocation) {
         Outcome operator()(const AgentOptions& options) const { return cli::run(options); }
         Outcome operator()(const ValidateOptions& options) const { return cli::run(options); }
         Outcome operator()(const StatusOptions& options) const { return cli::run(options, read_clocks().wall); }
+        Outcome operator()(const ExplainOptions& options) const { return cli::run(options, read_clocks().wall); }
         Outcome operator()(const WaitOptions& options) const { return cli::run(options); }
         Outcome operator()(const RotateOptions& options) const { return cli::run(options); }
         Outcome operator()(const PruneOptions& options) const { return cli::run(options); }

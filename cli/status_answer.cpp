@@ -22,6 +22,11 @@ bool flag(const json& object, const char* key) {
     return found != object.end() && found->is_boolean() && found->get<bool>();
 }
 
+std::uint64_t count(const json& object, const char* key) {
+    const auto found = object.find(key);
+    return found != object.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+}
+
 std::optional<WallTime> time(const json& object, const char* key) {
     return parse_rfc3339(text(object, key));
 }
@@ -42,6 +47,7 @@ VolumeAnswer read_volume(const json& object) {
                         .path = text(object, "path"),
                         .ready = flag(object, "ready"),
                         .error = text(object, "error"),
+                        .rotations = count(object, "rotations"),
                         .files = {}};
     for_each_object(object, "files", [&](const json& file) {
         volume.files.push_back({.path = text(file, "path"),
@@ -50,8 +56,10 @@ VolumeAnswer read_volume(const json& object) {
                                 .issued_at = time(file, "issuedAt"),
                                 .expires_at = time(file, "expiresAt"),
                                 .rotates_at = time(file, "rotatesAt"),
+                                .rule = text(file, "rule"),
                                 .last_read_at = time(file, "lastReadAt"),
-                                .last_error = text(file, "lastError")});
+                                .last_error = text(file, "lastError"),
+                                .retries_at = time(file, "retriesAt")});
     });
     return volume;
 }
@@ -78,7 +86,9 @@ Result<StatusAnswer> read_status_answer(std::string_view bytes) {
         PodAnswer pod{.ns = text(object, "namespace"),
                       .name = text(object, "name"),
                       .uid = text(object, "uid"),
+                      .service_account = text(object, "serviceAccount"),
                       .ready = flag(object, "ready"),
+                      .leaving = flag(object, "leaving"),
                       .message = text(object, "message"),
                       .volumes = {}};
         for_each_object(object, "volumes", [&](const json& volume) { pod.volumes.push_back(read_volume(volume)); });

@@ -6,6 +6,7 @@
 // Source   agent/shell/status_json.h writes it.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,8 +24,10 @@ struct FileAnswer {
     std::optional<WallTime> issued_at;
     std::optional<WallTime> expires_at;
     std::optional<WallTime> rotates_at;
+    std::string rule;  // behind rotates_at: "fraction", "maxAge", "clock", "demand"
     std::optional<WallTime> last_read_at;
     std::string last_error;
+    std::optional<WallTime> retries_at;
 };
 
 struct VolumeAnswer {
@@ -32,6 +35,7 @@ struct VolumeAnswer {
     std::string path;
     bool ready = false;
     std::string error;
+    std::uint64_t rotations = 0;
     std::vector<FileAnswer> files;
 };
 
@@ -39,7 +43,9 @@ struct PodAnswer {
     std::string ns;
     std::string name;
     std::string uid;
+    std::string service_account;
     bool ready = false;
+    bool leaving = false;
     std::string message;
     std::vector<VolumeAnswer> volumes;
     [[nodiscard]] std::string key() const { return ns + "/" + name; }

@@ -49,6 +49,10 @@ TEST(CommandLine, EachVerbReadsItsOptions) {
     EXPECT_EQ(accepted<StatusOptions>("status a/b --output wide").format, StatusFormat::Wide);
     EXPECT_EQ(accepted<StatusOptions>("status a/b").pod, "a/b");
     EXPECT_EQ(accepted<StatusOptions>("status --socket s").where.socket, "s");
+    EXPECT_EQ(accepted<ExplainOptions>("explain a/b -c f").pod, "a/b");
+    EXPECT_EQ(accepted<MountsOptions>("mounts a/b").style, std::nullopt);
+    EXPECT_EQ(accepted<MountsOptions>("mounts a/b -o systemd -f m").style, MountStyle::Systemd);
+    EXPECT_EQ(accepted<MountsOptions>("mounts a/b -f m").manifests, "m");
     EXPECT_EQ(accepted<WaitOptions>("wait p").timeout, std::chrono::seconds(60));
     EXPECT_EQ(accepted<WaitOptions>("wait p --timeout 2m").timeout, std::chrono::seconds(120));
     EXPECT_EQ(accepted<RotateOptions>("rotate a/b/c --socket s").pod, "a/b/c");
@@ -70,6 +74,9 @@ TEST(CommandLine, AMistakeGetsOneLineThatNamesItAndTheWayOn) {
         {"status --sokcet x", "unknown option '--sokcet', did you mean '--socket'? (see tokenlet status --help)"},
         {"status --sokcet=x", "unknown option '--sokcet=x', did you mean '--socket'? (see tokenlet status --help)"},
         {"status a b", "unexpected argument 'b' (see tokenlet status --help)"},
+        {"mounts p -o dockr",
+         "--output: 'dockr' is not one of podman, docker, compose, systemd, all, did you mean "
+         "'docker'? (see tokenlet mounts --help)"},
         {"status -o xml", "--output: 'xml' is not one of table, wide, json (see tokenlet status --help)"},
         {"status -o", "--output needs a value (see tokenlet status --help)"},
         {"agent a.yaml", "unexpected argument 'a.yaml' (see tokenlet agent --help)"},
