@@ -73,7 +73,7 @@ std::string explain_file(const FileAnswer& file, std::size_t widest, WallTime no
 
 std::string explain_volume(const VolumeAnswer& volume, WallTime now) {
     std::string text = "\n" + printable(volume.name) + " is " + (volume.ready ? "ready" : "not ready") +
-                       ", published " + counted(volume.rotations, "time") + " since the agent started\n  at " +
+                       ", written " + counted(volume.rotations, "time") + " since the agent started\n  at " +
                        printable(volume.path) + "\n";
     if (!volume.error.empty())
         text += "  failed: " + printable(volume.error) + "\n";
