@@ -20,31 +20,40 @@ build_tokenlet() {
     mv build/.tokenlet.new build/tokenlet
 }
 
-# The control plane of tests/cluster, at build/cluster/control_plane: begun here with the lowest claim on the processors, beside
-# what else is to be built. A group of its own, so that it can be ended as a whole with whoever began it.
+# The control plane of tests/cluster, at build/cluster/control_plane, then the clients of tests/clients, in build/clients:
+# begun here with the lowest claim on the processors, beside what else is to be built. A group of its own, so that it can be
+# ended as a whole with whoever began it.
 begin_control_plane() {
-    # A Go of this decade suits better than Debian's, which has to fetch one.
+    # What the machine has already, of whatever origin, may be newer than Debian's. The build says what is still missing.
     command -v go >/dev/null || (install_packages cluster) || return 0
+    { command -v mvn && command -v javac; } >/dev/null || (install_packages clients-java) || :
+    command -v npm >/dev/null || (install_packages clients-js) || :
+    python3 -c 'import ensurepip' 2>/dev/null || (install_packages clients-py) || :
     mkdir -p build/cluster
-    say "building the control plane of tests/cluster beside the rest; the first time it takes minutes"
+    say "building the control plane of tests/cluster and tests/clients beside the rest; the first time it takes minutes"
     set -m
-    nice -n 10 tests/cluster/build.sh build/cluster &>build/cluster/log </dev/null &
+    { nice -n 10 tests/cluster/build.sh build/cluster && nice -n 10 tests/clients/build.sh build/clients; } \
+        &>build/cluster/log </dev/null &
     control_plane=$!
     set +m
     trap 'kill -- "-$control_plane" 2>/dev/null || :' EXIT
 }
 
-# Waits for it. One that cannot be had here is no failure: its tests are skipped.
+# Waits for it. What cannot be had here is no failure: its tests are skipped.
 finish_control_plane() {
     local status=0
     if [[ -n ${control_plane-} ]]; then
-        quietly "waiting for the control plane of tests/cluster" wait "$control_plane" || status=$?
+        quietly "waiting for the control plane of tests/cluster, and tests/clients" wait "$control_plane" || status=$?
         trap - EXIT
     fi
     [[ -x build/cluster/control_plane ]] && ((status == 0)) && return
     [[ ! -f build/cluster/log ]] || tail -n 40 build/cluster/log >&2
-    ((status == 0 || status == 77)) || die "tests/cluster/build.sh failed (see above)"
-    say "SKIPPED: tests/cluster, because the control plane cannot be had here (see above)"
+    ((status == 0 || status == 77)) || die "tests/cluster/build.sh or tests/clients/build.sh failed (see above)"
+    if [[ -x build/cluster/control_plane ]]; then
+        say "SKIPPED: a client of tests/clients, because it cannot be had here (see above)"
+    else
+        say "SKIPPED: tests/cluster and tests/clients, because the control plane cannot be had here (see above)"
+    fi
 }
 
 # run_ctest DIRECTORY [CTEST ARGUMENT...]

@@ -42,6 +42,14 @@ class Prose(unittest.TestCase):
         packages = re.findall(r"^run (\S+)$", tree.text("tools/packages"), re.M)
         self.assertEqual([], [package for package in packages if f"`{package}`" not in readme])
 
+    def test_the_compatibility_page_names_the_libraries_that_are_tested(self):
+        versions = {"client-go": ("go/go.mod", r"client-go v(\S+)"), "@kubernetes/client-node": ("js/package.json", r'client-node": "([^"]+)'),
+                    "io.kubernetes:client-java": ("java/pom.xml", r"client-java</artifactId>\s*<version>([^<]+)"),
+                    "kubernetes (Python)": ("py/requirements.txt", r"(?m)^kubernetes==(\S+)")}
+        page = tree.text("docs/compatibility.md")
+        for library, (path, version) in versions.items():
+            self.assertIn(f"| {library} {re.search(version, tree.text(f'tests/clients/{path}'))[1]} |", page)
+
     def test_hacking_names_every_folder(self):
         hacking = tree.text("HACKING.md")
         self.assertEqual([], [folder for folder in tree.FOLDERS if f"`{folder}/`" not in hacking])
