@@ -99,6 +99,8 @@ void Core::State::notice_clock_step(Now now) {
     wall_minus_boot_ = offset;
     if (step < kClockStep && step > -kClockStep)
         return;
+    if (settings_.issuer_clock == IssuerClock::Measured)
+        skew_ -= step;  // the issuer's goes on as it did
     report(Report::Level::Warn, "wall clock stepped, checking every token", {{"by", go_duration(step)}});
     wake_all_tokens();
 }

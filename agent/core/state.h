@@ -265,7 +265,7 @@ private:
     [[nodiscard]] std::vector<Field> about(const TokenUse& use, std::vector<Field> more) const;
 
     // volumes.cpp
-    void measure_skew(const std::vector<FoundVolume>& found);
+    void measure_skew(Now now, const std::vector<FoundVolume>& found);
     [[nodiscard]] VolumeState* find_volume(const VolumePath& path) const;  // null: there is none
     VolumeState& make_volume(PodState& pod, std::string_view plugin_directory, std::string name);
     void set_volumes(Now now, PodState& pod);

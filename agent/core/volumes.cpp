@@ -42,7 +42,7 @@ VolumeState* PodState::volume(std::string_view plugin_directory, std::string_vie
 }
 
 void Core::State::adopt(Now now, std::vector<FoundVolume> found) {
-    measure_skew(found);
+    measure_skew(now, found);
     for (FoundVolume& volume : found) {
         const std::string_view plugin = known_plugin(volume.path.plugin_directory);
         if (plugin.empty())
@@ -65,7 +65,7 @@ void Core::State::adopt(Now now, std::vector<FoundVolume> found) {
 // The youngest record tells how far the issuer's clock was from ours: without it, every adopted token of an issuer with
 // another clock would look refused and be asked for again. Of one boot its own clock tells which is younger, for ours may
 // have been stepped in between.
-void Core::State::measure_skew(const std::vector<FoundVolume>& found) {
+void Core::State::measure_skew(Now now, const std::vector<FoundVolume>& found) {
     if (settings_.issuer_clock != IssuerClock::Measured)
         return;
     const TokenRecord* youngest = nullptr;
@@ -89,8 +89,12 @@ void Core::State::measure_skew(const std::vector<FoundVolume>& found) {
             boot = &volume.record->boot_id;
         }
     }
-    if (youngest != nullptr)
-        skew_ = youngest->times.issued - youngest->received_wall;
+    if (youngest == nullptr)
+        return;
+    // Of this boot, the age that no step touches says what our clock would have shown then.
+    const WallTime received =
+        *boot == settings_.boot_id ? now.wall - (now.boot - youngest->times.received) : youngest->received_wall;
+    skew_ = youngest->times.issued - received;
 }
 
 VolumeState* Core::State::find_volume(const VolumePath& path) const {

@@ -682,6 +682,30 @@ TEST_F(CoreTest, AMeasuredClockIsBelievedInsteadOfOurs) {
     EXPECT_EQ(skewed.issuer.requests.size(), 2u);
 }
 
+TEST_F(CoreTest, AStepOfOurClockMakesNoTokenOfAMeasuredIssuerInvalid) {
+    for (const Duration step : {Duration(-2h), Duration(2h)}) {
+        SCOPED_TRACE(go_duration(step));
+        CoreSettings settings = World::default_settings();
+        settings.issuer_clock = IssuerClock::Measured;
+        World stepped(settings);
+        stepped.write("web.yaml", volume_yaml("shop", "web", kToken));
+        stepped.start();
+        stepped.pass(10min);
+        stepped.step_wall(step);
+        stepped.issuer.clock_offset = -step;  // which goes on as it did
+        stepped.wake();
+        stepped.pass(10min);
+        EXPECT_TRUE(stepped.reported("wall clock stepped"));
+        EXPECT_TRUE(stepped.pod_status("shop", "web")->ready);
+        stepped.crash();
+        stepped.start();
+        stepped.pass(10min);
+        EXPECT_EQ(stepped.issuer.requests.size(), 1u);
+        stepped.pass(20min);
+        EXPECT_EQ(stepped.issuer.requests.size(), 2u) << "at its time";
+    }
+}
+
 TEST_F(CoreTest, AnIssuerThatDoesNotNameTheAccountIsBelievedByItsToken) {
     world.issuer.names_no_account = true;
     start_with_one_pod();
@@ -938,12 +962,16 @@ TEST_F(CoreTest, ATokenThatNeedsNoRequestAnyMoreWhenItsTurnComesIsStillRotatedIn
         crowded.write("p" + std::to_string(i), volume_yaml("shop", "p" + std::to_string(i), kToken));
     crowded.start();
     crowded.pass(45min);
-    crowded.step_wall(14min);  // all look as if they expired at 46 min, until the first answer
+    crowded.issuer.clock_offset = 14min;  // for one answer; all look as if they expired at 46 min, until the next one
+    ASSERT_TRUE(crowded.core().rotate_now(crowded.now(), {"shop", "p0"}, ""));
+    crowded.pass(1s);
+    ASSERT_EQ(crowded.issuer.requests.size(), 5u);
     crowded.issuer.latency = 1s;
-    crowded.issuer.clock_offset = -14min;
+    crowded.issuer.clock_offset = -1min;
+    crowded.step_wall(1min);
     crowded.wake();
     crowded.pass(2min);
-    ASSERT_EQ(crowded.issuer.requests.size(), 5u) << "then the others wait for their time again";
+    ASSERT_EQ(crowded.issuer.requests.size(), 6u) << "then the others wait for their time again";
     crowded.pass(2min);
     EXPECT_EQ(crowded.issuer.requests.size(), 8u);
 }

@@ -81,6 +81,8 @@ MUTANTS = [
     Mutant("a new key wakes nobody", "agent/core/tokens.cpp",
            "    key_ids_.emplace(std::make_move_iterator(key_ids.begin()), std::make_move_iterator(key_ids.end()));\n    for (auto& [id, use] : uses_)\n        demand_if_foreign(use);\n",
            "    key_ids_.emplace(std::make_move_iterator(key_ids.begin()), std::make_move_iterator(key_ids.end()));\n"),
+    Mutant("a step of our clock is taken for the issuer's", "agent/core/core.cpp",
+           "        skew_ -= step;  // the issuer's goes on as it did\n", "        skew_ -= Duration::zero();\n"),
     Mutant("old generations go at once", "agent/core/volumes.cpp",
            "generation, now.boot + grace}", "generation, now.boot}", test="CoreTest.TheReplacedGenerationStaysForTheGraceTimeAndThenGoes"),
     Mutant("dropped volumes go without a listing", "agent/core/core.cpp",

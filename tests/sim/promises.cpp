@@ -346,9 +346,8 @@ void Promises::machine_slept(Duration time) {
 }
 
 void Promises::clock_stepped() {
-    stepped_at_ = now();
-    if (measured_)
-        issuer_clock_known_ = false;  // its distance from ours is, until it answers again
+    if (!measured_)
+        stepped_at_ = now();  // an issuer with a clock of its own goes on as it did
 }
 
 void Promises::key_changed() {
