@@ -73,6 +73,11 @@ bool is_passing(const Error& error) {
            error.os_errno != ENXIO && error.os_errno != ENAMETOOLONG;
 }
 
+// Whether the kernel kept something from being seen, which it may show the next time.
+bool is_refused(const Result<Listing>& listing) {
+    return listing ? !listing->complete : listing.error().os_errno != 0 && listing.error().code != Errc::NotFound;
+}
+
 // All names but those of no manifest, in order; Invalid when there are more than `limit`.
 Result<std::vector<std::string>> read_names(const UniqueFd& directory, const std::string& path, std::size_t limit) {
     UniqueFd fd(::openat(directory.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -322,6 +327,8 @@ private:
         known.content.reset();
         if (is_passing(error))
             listing_.complete = false;
+        if (error.os_errno != 0)
+            owner_.unseen_.insert(name);
         if (known.error && *known.error == error.what)
             return;
         known.error = error.what;
@@ -387,7 +394,7 @@ Result<Listing> ManifestDirectory::list(Look look) {
     settled_ = listing && listing->complete;
     listed_ = listed_ || settled_;
     watch_.catch_up();
-    trusted_ = watch_.is_watched() && is_local_file_system(trail.end) && unseen_.empty();
+    trusted_ = watch_.is_watched() && is_local_file_system(trail.end) && unseen_.empty() && !is_refused(listing);
     return listing;
 }
 

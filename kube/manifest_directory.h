@@ -81,7 +81,8 @@ public:
     [[nodiscard]] Result<Listing> list(Look look = Look::Everything);
 
     // Whether fd() tells of every change: not on network and FUSE file systems, not where a file is a link (but for those
-    // through `..data`) or has other hard links, not when the kernel gave no watch. As of the last list().
+    // through `..data`) or has other hard links, not when the kernel gave no watch, and not of the end of what it refused
+    // at the last look (an input/output error, a right that was missing). As of the last list().
     [[nodiscard]] bool inotify_trusted() const noexcept { return trusted_; }
 
 private:
