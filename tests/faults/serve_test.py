@@ -4,7 +4,6 @@ import collections
 import concurrent.futures
 import contextlib
 import os
-import random
 import re
 import signal
 import subprocess
@@ -28,7 +27,9 @@ class Serving:
         self.log = tempfile.NamedTemporaryFile("r")
         self.said = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(world.command("agent", self.log.name, at, fate), stderr=self.said, umask=0o022)
-        self.pid = int(self.wait(self.first_line, "inject").split()[1])
+        line = self.wait(self.first_line, "inject")
+        assert line, f"inject: {self.words()}"
+        self.pid = int(line.split()[1])
 
     def first_line(self):
         with open(self.log.name) as log:
@@ -40,24 +41,27 @@ class Serving:
     def wait(self, holds, what: str):
         """The first true value of holds(); None once the agent has ended."""
         end = time.monotonic() + faults.PATIENCE
-        while not (found := holds()):
-            if self.ended():
+        while True:
+            ended = self.ended()  # first: what it did before its end counts
+            if found := holds():
+                return found
+            if ended:
                 return None
             assert time.monotonic() < end, f"never {what}: {self.words()[:3000]} ... {self.words()[-300:]}"
             time.sleep(0.05)
-        return found
 
     def words(self) -> str:
         if not self.said.closed:
-            self.said.seek(0)
-            self.last_words = self.said.read()
+            # Not by seek() and read(), which would move the place where the agent writes, too.
+            said = self.said.fileno()
+            self.last_words = os.pread(said, os.fstat(said).st_size, 0).decode(errors="replace")
         return self.last_words
 
     def descriptors(self) -> collections.Counter:
         """What is open, without the three that it was started with."""
         found = collections.Counter()
-        for name in os.listdir(f"/proc/{self.pid}/fd"):
-            with contextlib.suppress(FileNotFoundError):
+        for name in quietly(lambda: os.listdir(f"/proc/{self.pid}/fd")):  # it may end at any time
+            with contextlib.suppress(OSError):
                 target = os.readlink(f"/proc/{self.pid}/fd/{name}").removeprefix(str(self.world.base))
                 if int(name) > 2:
                     found[re.sub(r"\d+", "N", faults.plain(target))] += 1
@@ -65,7 +69,8 @@ class Serving:
 
     def stop(self) -> int:
         if not self.ended():
-            os.kill(self.pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # the agent has, and inject is about to
+                os.kill(self.pid, signal.SIGTERM)
         code = self.process.wait(timeout=faults.PATIENCE)
         self.calls = self.world.calls(self.log.read())
         self.log.close()
@@ -121,6 +126,7 @@ class Serves(unittest.TestCase):
         cls.worlds = [faults.World(file_system, user) for file_system in (faults.MEMORY, faults.DISK)
                       for user in (None, faults.NOBODY)]
         for world in cls.worlds:
+            world.name = f"serving on {world.base.parent} as {world.user or 'root'}"
             start_test.adopting(world)
             world.configure(max_age="1s", grace="100ms")
 
@@ -148,15 +154,14 @@ class Serves(unittest.TestCase):
                 self.whole = tried.tree()
                 wanted += [start_test.Fault(world, call, fate) for call in serving.calls for fate in fates_of(call)]
         if not start_test.ALL:
-            wanted = random.Random(start_test.SEED).sample(wanted, SAMPLE)
+            wanted = start_test.drawn(wanted, SAMPLE)
         outcomes = collections.Counter()
         failures = []
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             for fault, outcome in zip(wanted, pool.map(self.try_one, wanted)):
                 outcomes[outcome.split(":")[0]] += 1
                 if ":" in outcome:
-                    world = f"serving on {fault.setting.base.parent} as {fault.setting.user or 'root'}"
-                    failures.append(f"{world}, {fault.call}, {fault.fate}: {outcome}")
+                    failures.append(f"{fault.setting.name}, {fault.call}, {fault.fate}: {outcome}")
         print(f"{len(wanted)} faults: {dict(outcomes)}", file=sys.stderr)
         self.assertEqual([], failures, "\n" + "\n".join(failures))
 

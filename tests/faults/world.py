@@ -340,8 +340,8 @@ def check_tables(world: World, before: Before, claims):
 # say it, because the file and the reason do.
 SPOKEN = {"openat": "open", "openat2": "open", "pread64": "read", "pwrite64": "write",
           "newfstatat": "stat|fdopendir", "fstat": "stat|fdopendir", "fsync": "sync", "fdatasync": "sync",
-          "fchmod": "chmod", "fchown": "chown", "renameat": "rename", "mkdirat": "mkdir", "unlinkat": "unlink",
-          "symlinkat": "symlink", "readlinkat": "readlink", "getdents64": "readdir", "ftruncate": "truncate",
+          "fchmod": "chmod", "fchmodat": "chmod", "fchown": "chown", "renameat": "rename", "mkdirat": "mkdir",
+          "unlinkat": "unlink", "symlinkat": "symlink", "readlinkat": "readlink", "getdents64": "readdir", "ftruncate": "truncate",
           "faccessat2": "write", "fstatfs": "statfs", "bind": "", "readlink": "realpath", "fcntl": "",
           "eventfd2": "eventfd|uv_loop_init", "epoll_create1": "uv_loop_init", "pipe2": "uv_loop_init"}
 # Directories are named as the configuration does.
