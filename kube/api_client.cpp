@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube/api_client.h"
 
+#include <uv.h>
+
+#include <algorithm>
 #include <deque>
 #include <unordered_map>
 
@@ -124,10 +127,12 @@ public:
 class ApiClient::State {
 public:
     State(uv_loop_s& loop, ClusterAccess access, ApiClientOptions options)
-        : access_(std::move(access)),
+        : loop_(loop),
+          access_(std::move(access)),
           options_(std::move(options)),
           authority_(access_.cluster.certificate_authority.file, kMaxAuthorityBytes),
-          begin_soon_(loop, [this] { begin_all(); }) {}
+          begin_soon_(loop, [this] { begin_all(); }),
+          quiet_(loop, [this] { on_quiet(); }) {}
     State(const State&) = delete;
     State& operator=(const State&) = delete;
     ~State() {
@@ -216,8 +221,11 @@ private:
             request.headers.push_back({"Content-Type", asked.content_type});
         add_impersonation(access_.user.impersonation, request.headers);
         const std::uint64_t id = flight.id;
-        if (asked.on_data)
+        if (asked.on_data) {
             request.on_data = [this, id](std::string_view data) { on_data(id, data); };
+            if (!quiet_.is_armed() && !awaits_sign_of_life_)
+                quiet_.start(options_.quiet_time);
+        }
         ++figures_.requests;
         flight.transfer = transfers_->start(std::move(request), [this, id](HttpResult result) {
             on_result(*find(id), std::move(result));  // there: a flight that goes takes its transfer with it
@@ -225,6 +233,7 @@ private:
     }
 
     void on_data(std::uint64_t id, std::string_view data) {
+        heard_at_ms_ = uv_now(&loop_);
         Flight& flight = *find(id);
         bool gone = false;
         flight.gone = &gone;
@@ -241,6 +250,7 @@ private:
             ++figures_.failures;
             return finish(flight, std::unexpected(no_answer(flight, result.error())));
         }
+        heard_at_ms_ = uv_now(&loop_);
         const HttpAnswer& answer = *result;
         if (answer.status >= 200 && answer.status < 300)
             return finish(flight, ApiAnswer{.http_status = answer.status,
@@ -251,6 +261,20 @@ private:
         if (answer.status == 401 && !flight.was_unauthorized)
             return ask_again(flight, refusal(flight, answer));
         finish(flight, std::unexpected(refusal(flight, answer)));
+    }
+
+    // HTTP/2 has PING for this, which libcurl cannot wait for. Any answer will do.
+    void on_quiet() {
+        if (!std::ranges::any_of(flights_, [](const auto& flight) { return bool(flight.second->request.on_data); }))
+            return;
+        const std::chrono::milliseconds heard_ago(uv_now(&loop_) - heard_at_ms_);
+        if (heard_ago < options_.quiet_time)
+            return quiet_.start(options_.quiet_time - heard_ago);
+        awaits_sign_of_life_ = true;
+        request({.path = "/livez", .time = options_.sign_of_life_time}, [this](const ApiResult&) {
+            awaits_sign_of_life_ = false;
+            quiet_.start(options_.quiet_time);
+        });
     }
 
     // With another credential, where there is one.
@@ -358,6 +382,7 @@ private:
         return true;
     }
 
+    uv_loop_s& loop_;
     ClusterAccess access_;
     ApiClientOptions options_;
     ChangingFile authority_;
@@ -367,6 +392,9 @@ private:
     std::uint64_t last_id_ = 0;
     std::deque<std::uint64_t> beginning_;
     LoopTimer begin_soon_;
+    LoopTimer quiet_;  // armed while there are streams, unless a sign of life is waited for
+    bool awaits_sign_of_life_ = false;
+    std::uint64_t heard_at_ms_ = 0;
     ApiClientFigures figures_;
     bool* gone_ = nullptr;
     std::unique_ptr<Credentials> credentials_;

@@ -8,6 +8,8 @@
 //
 // Shapes   done is called once, on the loop, never before request() has returned; on_data for each piece of a 2xx answer before
 //          it, then done at its end with an empty body. Either may destroy the call, or the client.
+//          While there are streams and nothing is heard, the server is asked for a sign of life every quiet_time: a
+//          connection whose other end has gone would otherwise be noticed by none of them for long.
 //          A 401 makes the client read its credentials again and ask once more, unseen by the caller. It repeats nothing else:
 //          when to ask again is the caller's business (ApiError::is_retryable, retry_after).
 //          Files (CA bundle, token, client certificate) may change under way: the next request goes by the new ones.
@@ -72,6 +74,8 @@ using ApiResult = std::expected<ApiAnswer, ApiError>;
 struct ApiClientOptions {
     std::string user_agent = "tokenlet";
     std::chrono::milliseconds connect_time{10'000};
+    std::chrono::milliseconds quiet_time{30'000};  // both as with Go's HTTP/2: ReadIdleTimeout and PingTimeout
+    std::chrono::milliseconds sign_of_life_time{15'000};
     CredentialOptions credentials{};
 };
 

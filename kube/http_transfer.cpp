@@ -2,8 +2,10 @@
 #include "kube/http_transfer.h"
 
 #include <curl/curl.h>
+#include <uv.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <deque>
 #include <optional>
 #include <string>
@@ -68,8 +70,13 @@ std::vector<std::string_view> HttpAnswer::all(std::string_view name) const {
 class HttpTransfers::Flight {
 public:
     // It stands in `ready` when there is something to tell.
-    Flight(HttpRequest request, std::move_only_function<void(HttpResult)> done, std::deque<Flight*>& ready)
-        : request_(std::move(request)), done_(std::move(done)), ready_(ready) {}
+    Flight(uv_loop_s& loop, HttpRequest request, std::move_only_function<void(HttpResult)> done,
+           std::deque<Flight*>& ready)
+        : loop_(loop),
+          request_(std::move(request)),
+          done_(std::move(done)),
+          ready_(ready),
+          begun_at_ms_(uv_now(&loop)) {}
     Flight(const Flight&) = delete;
     Flight& operator=(const Flight&) = delete;
     ~Flight() {
@@ -97,10 +104,10 @@ public:
         return true;
     }
 
-    void watch_idleness(uv_loop_s& loop, std::move_only_function<void()> on_idle) {
+    void watch_idleness(std::move_only_function<void()> on_idle) {
         if (request_.idle_time.count() <= 0)
             return;
-        idle_.emplace(loop, std::move(on_idle));
+        idle_.emplace(loop_, std::move(on_idle));
         idle_->start(request_.idle_time);
     }
 
@@ -122,16 +129,20 @@ public:
                  curl_.origin() + ": the answer is longer than " + std::to_string(request_.answer_bytes) + " bytes");
         } else if (code == CURLE_OPERATION_TIMEDOUT) {
             fail(HttpFailure::Kind::Time, curl_.origin() + ": " + what_took_long());
+            went_unanswered_ = was_sent() && answer_.headers.empty();
         } else {
             fail(kind_of(code), curl_.origin() + ": " + curl_.error_text(code));
         }
     }
 
     // Nothing came for too long.
-    void give_up() {
+    void give_up() { give_up("nothing was heard for " + in_words(request_.idle_time)); }
+
+    void give_up(const std::string& why) {
         home_->remove(curl_.easy());
         home_ = nullptr;
-        fail(HttpFailure::Kind::Time, curl_.origin() + ": nothing was heard for " + in_words(request_.idle_time));
+        idle_.reset();
+        fail(HttpFailure::Kind::Time, curl_.origin() + ": " + why);
     }
 
     [[nodiscard]] bool is_finished() const { return result_.has_value(); }
@@ -139,6 +150,13 @@ public:
     [[nodiscard]] std::size_t connections() const { return connections_; }
     [[nodiscard]] bool ran_out_of_time() const {
         return result_ && !*result_ && result_->error().kind == HttpFailure::Kind::Time;
+    }
+    // Sent, and nothing came back.
+    [[nodiscard]] bool went_unanswered() const { return went_unanswered_; }
+    // A stream under way on the same connections, of which nothing was heard since that one began.
+    [[nodiscard]] bool is_as_silent_as(const Flight& other) const {
+        return home_ != nullptr && first_home_ == other.first_home_ && request_.on_data &&
+               heard_at_ms_ < other.begun_at_ms_;
     }
     [[nodiscard]] HttpResult take_result() { return std::move(*result_); }
     [[nodiscard]] auto take_done() { return std::move(done_); }
@@ -162,12 +180,14 @@ private:
         return static_cast<int>(status);
     }
 
-    [[nodiscard]] std::string what_took_long() const {
+    [[nodiscard]] bool was_sent() const {
         curl_off_t connected_us = 0;
-        curl_off_t total_us = 0;
         (void)curl_easy_getinfo(curl_.easy(), CURLINFO_PRETRANSFER_TIME_T, &connected_us);
-        (void)curl_easy_getinfo(curl_.easy(), CURLINFO_TOTAL_TIME_T, &total_us);
-        if (connected_us == 0)
+        return connected_us > 0;
+    }
+
+    [[nodiscard]] std::string what_took_long() const {
+        if (!was_sent())
             return "no connection within " + in_words(std::min(request_.connect_time, time_or(request_.connect_time)));
         return (answer_.headers.empty() ? "no answer within " : "no whole answer within ") + in_words(request_.time);
     }
@@ -217,13 +237,18 @@ private:
     }
 
     void heard() {
+        heard_at_ms_ = uv_now(&loop_);
         if (idle_)
             idle_->start(request_.idle_time);
     }
 
+    uv_loop_s& loop_;
     HttpRequest request_;
     std::move_only_function<void(HttpResult)> done_;
     std::deque<Flight*>& ready_;
+    std::uint64_t begun_at_ms_;
+    std::uint64_t heard_at_ms_ = 0;
+    bool went_unanswered_ = false;
     CurlRequest curl_;          // goes before the request, whose bytes it sends
     CurlLoop* home_ = nullptr;  // while under way
     const CurlLoop* first_home_ = nullptr;
@@ -249,11 +274,11 @@ public:
     }
 
     Flight* start(HttpRequest request, std::move_only_function<void(HttpResult)> done) {
-        auto owned = std::make_unique<Flight>(std::move(request), std::move(done), ready_);
+        auto owned = std::make_unique<Flight>(loop_, std::move(request), std::move(done), ready_);
         Flight* flight = owned.get();
         flights_.emplace(flight, std::move(owned));
         if (flight->start(*homes_.back())) {
-            flight->watch_idleness(loop_, [this, flight] {
+            flight->watch_idleness([this, flight] {
                 flight->give_up();
                 flight->queue();
                 deliver();
@@ -325,10 +350,21 @@ private:
         connections_made_ += flight.connections();
         if (flight.ran_out_of_time() && flight.first_home() == homes_.back().get())
             start_over();
+        if (flight.went_unanswered())
+            give_up_the_silent(flight);
         HttpResult result = flight.take_result();
         auto done = flight.take_done();
         flights_.erase(&flight);
         done(std::move(result));
+    }
+
+    void give_up_the_silent(const Flight& unanswered) {
+        for (const auto& [other, owned] : flights_) {
+            if (!other->is_as_silent_as(unanswered))
+                continue;
+            other->give_up("nothing was heard, and a request went unanswered");
+            other->queue();
+        }
     }
 
     uv_loop_s& loop_;

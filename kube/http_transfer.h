@@ -12,7 +12,8 @@
 // Source   libcurl multi_socket.
 //
 // A connection on which a request ran into its time limit is not used for another: HTTP/2 would otherwise queue every later
-// request on a connection whose other end has gone.
+// request on a connection whose other end has gone. Where the request had no answer at all, streams end with it that have
+// not been heard of since it began.
 #pragma once
 
 #include <chrono>

@@ -2,7 +2,8 @@
 """A server that speaks HTTP/2 only: h2_server.py CERTIFICATE KEY. Prints its port, ends when its stdin does.
 
 /slow is answered when another request of the same connection has been; /goaway is answered and followed by GOAWAY;
-/watch sends two pieces. Every answer's body is "<number of the connection> <stream>".
+/watch sends two pieces; /ticks sends one with each later request of its connection; /silence is never answered, and neither
+is anything on its connection after /freeze. Every other answer's body is "<number of the connection> <stream>".
 """
 import socket
 import ssl
@@ -19,6 +20,7 @@ class Connection:
         self.raw = raw
         self.number = number
         self.slow: list[int] = []
+        self.ticks: list[int] = []
         self.is_over = False
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
 
@@ -32,6 +34,16 @@ class Connection:
         if not isinstance(event, h2.events.RequestReceived):
             return
         path = dict(event.headers)[b":path"].decode()
+        for stream in self.ticks:
+            self.h2.send_data(stream, b"tick\n")
+        if path == "/silence":
+            return
+        if path == "/freeze":
+            self.is_over = True
+            return
+        if path == "/ticks":
+            self.ticks.append(event.stream_id)
+            return self.h2.send_headers(event.stream_id, [(":status", "200")])
         if path == "/slow":
             return self.slow.append(event.stream_id)
         if path == "/watch":

@@ -34,14 +34,18 @@ protected:
         EXPECT_EQ(::mkfifo(port_file.c_str(), 0600), 0);
         server_ = ::popen(command.c_str(), "we");
         std::ifstream(port_file) >> port_;
+        client_ = client({});
+    }
+
+    std::unique_ptr<ApiClient> client(ApiClientOptions options) {
         ClusterAccess access;
         access.cluster.server = "https://localhost:" + std::to_string(port_);
         access.cluster.certificate_authority = {
             .file = {}, .bytes = Secret(authority_.pem()), .where = "the test's CA"};
         access.user.token = {.file = {}, .bytes = Secret("token"), .where = "line 9"};
-        auto made = ApiClient::create(loop_.uv(), std::move(access), {});
+        auto made = ApiClient::create(loop_.uv(), std::move(access), std::move(options));
         EXPECT_TRUE(made) << made.error().what;
-        client_ = std::move(*made);
+        return std::move(*made);
     }
     ~Http2Test() override {
         client_.reset();
@@ -63,6 +67,18 @@ protected:
                 .leave_to_client();
         EXPECT_TRUE(loop_.run_until([&] { return bodies.size() == paths.size(); }));
         return bodies;
+    }
+
+    // A stream, and why it ended, if it has.
+    struct Stream {
+        std::string got;
+        std::optional<ApiResult> end;
+        ApiCall call;
+    };
+    void begin(Stream& stream, const std::string& path) {
+        stream.call =
+            client_->request({.path = path, .time = 0ms, .on_data = [&](std::string_view data) { stream.got += data; }},
+                             [&](ApiResult result) { stream.end = std::move(result); });
     }
 
     TestLoop loop_;
@@ -110,6 +126,59 @@ TEST_F(Http2Test, ARequestThatWasTooSlowLeavesNoneOfTheLaterOnesBehindIt) {
     EXPECT_TRUE(loop_.run_until([&] { return late.has_value(); }));
     EXPECT_FALSE(*late);
     EXPECT_EQ(ask({"/version"}), std::vector<std::string>{"2 1"});
+}
+
+TEST_F(Http2Test, ARequestWithoutAnswerEndsTheStreamsOfWhichNothingWasHeardSince) {
+    Stream silent;
+    Stream ticking;
+    // The tick that comes with the request must come within its time, which a busy machine may take more of.
+    for (auto time = 200ms; time < 20s; time *= 4) {
+        begin(silent, "/silence");
+        begin(ticking, "/ticks");
+        ask({"/version"});
+        std::optional<ApiResult> late;
+        const ApiCall call =
+            client_->request({.path = "/silence", .time = time}, [&](ApiResult result) { late = std::move(result); });
+        EXPECT_TRUE(loop_.run_until([&] { return late.has_value() && silent.end.has_value(); }));
+        ASSERT_FALSE(*silent.end);
+        EXPECT_TRUE(silent.end->error().is_retryable());
+        EXPECT_TRUE(silent.end->error().error.what.ends_with("nothing was heard, and a request went unanswered"))
+            << silent.end->error().error.what;
+        if (!ticking.end)
+            return;
+        silent.end.reset();
+        ticking.end.reset();
+    }
+    ADD_FAILURE() << "one that ticked was ended, too";
+}
+
+TEST_F(Http2Test, AStreamThatIsSilentOnALiveConnectionGoesOn) {
+    client_ = client({.quiet_time = 20ms});
+    Stream silent;
+    begin(silent, "/silence");
+    EXPECT_TRUE(loop_.run_until([&] { return client_->figures().requests >= 5; })) << "nobody asks for signs of life";
+    EXPECT_FALSE(silent.end);
+    EXPECT_TRUE(ask({"/version"}).at(0).starts_with("1 ")) << "another connection was made";
+}
+
+TEST_F(Http2Test, AStreamOnADeadConnectionEndsWithoutARequestOfAnybodys) {
+    client_ = client({.quiet_time = 20ms, .sign_of_life_time = 100ms});
+    Stream silent;
+    begin(silent, "/silence");
+    client_->request({.path = "/freeze"}, [](const ApiResult&) {}).leave_to_client();
+    EXPECT_TRUE(loop_.run_until([&] { return silent.end.has_value(); }));
+    EXPECT_FALSE(*silent.end);
+    EXPECT_FALSE(ask({"/version"}).at(0).starts_with("1 ")) << "by the dead connection";
+}
+
+TEST_F(Http2Test, NoSignOfLifeIsAskedForWithoutAStream) {
+    client_ = client({.quiet_time = 20ms});
+    {
+        Stream silent;
+        begin(silent, "/silence");
+        EXPECT_TRUE(loop_.run_until([&] { return client_->figures().requests >= 3; }));
+    }
+    EXPECT_EQ(uv_run(&loop_.uv(), UV_RUN_DEFAULT), 0);  // which goes on as long as a timer is armed
 }
 
 }  // namespace
