@@ -7,6 +7,7 @@
 #include "kube/document.h"
 #include "kube/jwt.h"
 #include "kube/token_request_json.h"
+#include "rotation/backoff.h"
 
 namespace tokenlet::agent {
 namespace {
@@ -181,7 +182,7 @@ void ClusterIssuer::look_at_keys() {
 }
 
 void ClusterIssuer::look_at_keys_soon() {
-    const BootTime soon = settings_.clock().boot + kKeysRetry;
+    const BootTime soon = std::max(settings_.clock().boot + kKeysSoon, keys_not_before_);
     if (!reading_keys_)
         keys_due_ = std::min(keys_due_.value_or(soon), soon);
     news_.look();
@@ -222,6 +223,7 @@ void ClusterIssuer::read_keys() {
                   return keys_failed(result.error());
               reading_keys_ = false;
               keys_error_told_ = false;
+              keys_failures_ = 0;
               keys_due_ = settings_.clock().boot + kKeysPeriod;
               std::vector<std::string> ids;
               if (const Result<kube::Node> document = kube::parse_json(result->body.view())) {
@@ -242,7 +244,12 @@ void ClusterIssuer::read_keys() {
 void ClusterIssuer::keys_failed(const kube::ApiError& error) {
     reading_keys_ = false;
     const bool away = error.is_retryable();
-    keys_due_ = settings_.clock().boot + (away ? Duration(kKeysRetry) : Duration(kKeysPeriod));
+    const rotation::Failure failure{
+        .count = ++keys_failures_, .code = error.error.code, .retry_after = error.retry_after};
+    const Duration pause = away ? rotation::retry_delay(failure, {}, settings_.random()) : Duration(kKeysPeriod);
+    keys_due_ = settings_.clock().boot + pause;
+    if (error.retry_after)
+        keys_not_before_ = *keys_due_;
     if (!away && !std::exchange(keys_error_told_, true))
         news_.report(make_report(Report::Level::Warn,
                                  "the issuer's keys cannot be read, another key is noticed when a token is due",

@@ -5,7 +5,8 @@
 //          token is bound to is Binding's to say; where that is not what was asked for, the answer says so (rebound).
 //          Accounts and Pods exist there, not by us: being told of Pods makes no call, unless the mode makes objects.
 //          The name of the issuer and the keys it signs with are read at the start, every kKeysPeriod, when asked to look
-//          (a server that was away may have come back with others), and when a token is signed with a key not known.
+//          (a server that was away may have come back with others), and when a token is signed with a key not known; after
+//          a failure as rotation/backoff.h says.
 // Units    base/time.h.
 // Owns     what waits for its turn; calls under way are the client's.
 // Threads  the loop's.
@@ -15,6 +16,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -34,7 +36,7 @@
 namespace tokenlet::agent {
 
 inline constexpr std::chrono::minutes kKeysPeriod{10};
-inline constexpr std::chrono::seconds kKeysRetry{5};
+inline constexpr std::chrono::seconds kKeysSoon{5};
 
 class ClusterIssuer : public TokenIssuer {
 public:
@@ -43,6 +45,7 @@ public:
         std::string node_name{};
         rotation::PaceSettings pace{};
         std::function<Now()> clock = read_clocks;
+        std::function<std::uint64_t()> random{};
         std::function<void(const std::string& yaml)> on_advice{};
         std::unique_ptr<SelfCredential> self{};  // null: the kubeconfig's credential is used as it is
     };
@@ -88,6 +91,8 @@ private:
     std::set<std::string> unbound_told_;    // namespaces whose tokens are known to be bound to nothing
     std::set<std::string> advice_given_;
     std::optional<BootTime> keys_due_;
+    BootTime keys_not_before_{};  // as the server asked
+    unsigned keys_failures_ = 0;  // in a row
     bool reading_keys_ = false;
     bool keys_error_told_ = false;
     std::string told_name_;

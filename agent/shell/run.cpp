@@ -255,6 +255,7 @@ private:
             std::make_unique<ClusterIssuer>(*loop_, call,
                                             ClusterIssuer::Settings{.bound_object = configuration_.bound_object,
                                                                     .node_name = configuration_.node_name,
+                                                                    .random = random_bits,
                                                                     .on_advice = on_advice,
                                                                     .self = std::move(self)});
         objects_ = std::make_unique<ClusterObjects>(

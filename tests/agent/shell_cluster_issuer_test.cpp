@@ -47,6 +47,7 @@ struct ClusterIssuerTest : ::testing::Test {
                                     .node_name = "edge",
                                     .pace = pace,
                                     .clock = [this] { return now; },
+                                    .random = [] { return ~std::uint64_t{0}; },
                                     .on_advice = [this](const std::string& yaml) { advice.push_back(yaml); }});
         issuer->announce({.root_ca = {},
                           .name = [this](const std::string& name) { names.push_back(name); },
@@ -255,11 +256,32 @@ TEST_F(ClusterIssuerTest, TellsTheNameAndTheKeysAndLooksForOthers) {
 
     issuer->look_at_keys();
     answer(std::unexpected(refusal(0, "", Errc::Unavailable)));
-    EXPECT_EQ(issuer->maintain(now), now.boot + kKeysRetry);
+    EXPECT_LE(issuer->maintain(now), now.boot + kKeysSoon);
     EXPECT_TRUE(reports.empty()) << "a server that is away is everybody's business, not this one's";
     issuer->look_at_keys();
     answer(std::unexpected(refusal(403, "cannot get path", Errc::Denied)));
     EXPECT_EQ(reports.size(), 1U);
+}
+
+TEST_F(ClusterIssuerTest, AsksForTheKeysLessAndLessOftenWhileTheServerIsAwayAndNotBeforeItSays) {
+    start(BoundObjectMode::None);
+    std::vector<Duration> pauses;
+    for (int failure = 0; failure < 8; ++failure) {
+        answer(std::unexpected(refusal(0, "", Errc::Unavailable)));
+        const BootTime next = issuer->maintain(now).value_or(now.boot);
+        pauses.push_back(std::chrono::round<std::chrono::seconds>(next - now.boot));
+        now.boot = next;
+        issuer->maintain(now);
+    }
+    EXPECT_THAT(pauses, ElementsAre(2s, 4s, 8s, 16s, 32s, 60s, 60s, 60s));
+
+    kube::ApiError busy = refusal(429, "too many requests", Errc::Unavailable);
+    busy.retry_after = 90s;
+    const BootTime asked_for = now.boot + 90s;
+    answer(std::unexpected(std::move(busy)));
+    EXPECT_EQ(issuer->maintain(now), asked_for);
+    issuer->look_at_keys_soon();
+    EXPECT_EQ(issuer->maintain(now), asked_for) << "a watch that was lost is no reason to ask sooner";
 }
 
 TEST_F(ClusterIssuerTest, ATokenOfAKeyThatIsNotKnownHasTheKeysReadAgainSoonButNotAllTheTime) {
@@ -274,7 +296,7 @@ TEST_F(ClusterIssuerTest, ATokenOfAKeyThatIsNotKnownHasTheKeysReadAgainSoonButNo
     answer(signed_with("old"));
     EXPECT_EQ(issuer->maintain(now), now.boot + kKeysPeriod);
 
-    const BootTime soon = now.boot + kKeysRetry;
+    const BootTime soon = now.boot + kKeysSoon;
     for (; now.boot < soon; now.boot += 1s) {
         ask();
         answer(signed_with("new"));
