@@ -45,7 +45,6 @@ HttpFailure::Kind kind_of(CURLcode code) {
             return HttpFailure::Kind::Size;
         case CURLE_URL_MALFORMAT:
         case CURLE_BAD_FUNCTION_ARGUMENT:
-        case CURLE_OUT_OF_MEMORY:
             return HttpFailure::Kind::Request;
         default:
             return HttpFailure::Kind::Connection;

@@ -3,7 +3,7 @@
 
     with Network(cluster) as network:
         wire = network.wire()              # passes bytes on, which TLS protects
-        wire.fault = cut(after=3000)
+        wire.begin(cut(after=3000))
         gateway = network.gateway()        # ends TLS, speaks HTTP/1.1, may answer by itself
         gateway.answer = lambda asked: b"HTTP/1.1 503 Away\\r\\n\\r\\n"
         frames = network.frames()          # ends TLS, passes HTTP/2 frames on, and slips in some of its own
@@ -15,6 +15,7 @@ by what its headers say: a client certificate does not get through. All run on o
 import asyncio
 import contextlib
 import dataclasses
+import logging
 import random
 import socket
 import ssl
@@ -32,6 +33,7 @@ class Network:
 
     def __init__(self, cluster):
         self.cluster = cluster
+        logging.getLogger("asyncio").setLevel(logging.ERROR)  # connections that end are what this is about
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.proxies = []
@@ -190,11 +192,17 @@ async def swallow(link: Link, data: bytes) -> bytes:
 
 
 class Wire(Proxy):
-    """`fault` is what becomes of the server's bytes."""
+    """A fault is what becomes of the server's bytes."""
 
     def __init__(self, network: Network):
         super().__init__(network)
         self.fault = untouched
+
+    def begin(self, fault):
+        """Bytes count from now on."""
+        for link in list(self.links):
+            link.bytes_down = 0
+        self.fault = fault
 
     async def serve(self, reader: asyncio.StreamReader, link: Link):
         server, link.server = await asyncio.open_connection("127.0.0.1", self.network.cluster.port)
