@@ -18,6 +18,7 @@
 
 #include "base/did_you_mean.h"
 #include "base/file_bytes.h"
+#include "base/is_within.h"
 #include "base/unique_fd.h"
 #include "kube/names.h"
 #include "kube/objects.h"
@@ -83,11 +84,6 @@ void read_duration(Fields& fields, std::string_view key, Least least, Duration& 
         fields.fail(key, "must be at most 100 years");
 }
 
-// Both are clean absolute paths.
-bool is_within(const std::string& inner, const std::string& outer) {
-    return inner == outer || inner.starts_with(outer == "/" ? outer : outer + "/");
-}
-
 void read_node_name(Fields& top, std::string_view host_name, std::string& node_name) {
     const bool given = top.has("nodeName");
     node_name = top.string("nodeName").value_or(std::string(host_name));
@@ -133,6 +129,9 @@ Volumes read_volumes(Fields fields) {
             fields.fail("direct", "'" + path + "' must be an absolute path below /, without '..'");
         else if (is_within(path, volumes.root) || is_within(path, volumes.by_name))
             fields.fail("direct", "'" + path + "' lies within root or byName, which are the agent's own");
+        else if (is_within(volumes.root, path) || is_within(volumes.by_name, path))
+            fields.fail("direct",
+                        "'" + path + "' holds root or byName, which are the agent's own; name one beside them");
         volumes.direct.push_back(path);
     }
     return volumes;
@@ -381,8 +380,9 @@ void check_places(Fields& top, const AgentConfiguration& config) {
     }
     const auto refuse = [&top](const Place& inner, const Place& outer, std::string_view why) {
         if (is_within(inner.path, outer.path))
-            top.fail(inner.section, spelled(inner) + " must not lie within " + std::string(outer.section) + "." +
-                                        spelled(outer) + ", " + std::string(why));
+            top.fail(inner.section, spelled(inner) + " must not lie within " + std::string(outer.section) +
+                                        (outer.name.empty() ? " (" + outer.path + ")" : "." + spelled(outer)) + ", " +
+                                        std::string(why));
     };
     for (const Place& outer : volumes)
         refuse(manifests, outer, "where the agent writes");
@@ -390,6 +390,15 @@ void check_places(Fields& top, const AgentConfiguration& config) {
         refuse(inner, manifests, "where manifests are dropped");
         for (const Place& outer : volumes)
             refuse(inner, outer, "where there are volumes and nothing else");
+    }
+    for (const std::string& path : config.volumes.direct) {
+        const Place direct{"volumes", "direct", path};
+        refuse(manifests, direct, "where the agent writes");
+        refuse(direct, manifests, "where manifests are dropped");
+        for (const Place& own : kept) {
+            refuse(own, direct, "which others mount");
+            refuse(direct, own, "which is the agent's own");
+        }
     }
 }
 

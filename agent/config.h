@@ -53,7 +53,7 @@ struct Volumes {
     MemoryRule memory = MemoryRule::Warn;
     Duration grace = std::chrono::seconds(10);
     Ownership ownership = Ownership::Auto;
-    std::vector<std::string> direct;  // directories below which tokenlet.dev/path may publish
+    std::vector<std::string> direct;  // directories within which tokenlet.dev/path may publish
 };
 
 struct KubernetesIssuer {

@@ -13,10 +13,6 @@ Result<> check_supported(const AgentConfiguration& configuration) {
     if (!configuration.status.listen.empty())
         return fail(Errc::Invalid,
                     "status.listen: this version of tokenlet answers on status.socket alone; leave it out");
-    if (!configuration.volumes.direct.empty())
-        return fail(Errc::Invalid,
-                    "volumes.direct: this version of tokenlet publishes below volumes.root alone; leave it out and "
-                    "mount from there");
     if (!configuration.notifications.empty())
         return fail(Errc::Invalid,
                     "notifications: this version of tokenlet signals and runs nothing after a rotation; "

@@ -46,6 +46,17 @@ Result<std::string> read_link(const UniqueFd& dir, const std::string& name) {
     return fail_errno(errno, "readlinkat", name);
 }
 
+Result<LinkChange> make_link(const UniqueFd& dir, const std::string& name, const std::string& target) {
+    if (::symlinkat(target.c_str(), dir.get(), name.c_str()) == 0)
+        return LinkChange::Made;
+    if (errno != EEXIST)
+        return fail_errno(errno, "symlinkat", name);
+    const auto found = read_link(dir, name);
+    if (found && *found == target)
+        return LinkChange::None;
+    return fail(Errc::Conflict, name + ": something else stands where a link should be; left alone");
+}
+
 Result<LinkChange> ensure_link(const UniqueFd& dir, const std::string& name, const std::string& target) {
     const auto found = read_link(dir, name);
     if (found && *found == target)

@@ -21,6 +21,9 @@ enum class LinkChange { None, Made, Replaced };
 // A link elsewhere, or a file, at the name is replaced by a rename: at no moment is the name missing.
 [[nodiscard]] Result<LinkChange> ensure_link(const UniqueFd& dir, const std::string& name, const std::string& target);
 
+// Makes the link where nothing stands. Conflict: something else does, whatever it is; it stays.
+[[nodiscard]] Result<LinkChange> make_link(const UniqueFd& dir, const std::string& name, const std::string& target);
+
 // Removes the link `name`. Absent is fine; anything but a link is a Conflict and stays.
 [[nodiscard]] Result<> remove_link(const UniqueFd& dir, const std::string& name);
 

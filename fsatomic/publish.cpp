@@ -148,7 +148,8 @@ Result<> swap_in(const UniqueFd& volume, const std::string& generation) {
 }
 
 // Steps 10 and 11. Returns what was mended first, or "".
-Result<std::string> mend_names(const UniqueFd& volume, const Layout& layout, const Look& look, Outcome& outcome) {
+Result<std::string> mend_names(const UniqueFd& volume, const Layout& layout, const Look& look, Strangers strangers,
+                               Outcome& outcome) {
     std::string mended;
     const auto note = [&mended](std::string what) {
         if (mended.empty())
@@ -161,7 +162,8 @@ Result<std::string> mend_names(const UniqueFd& volume, const Layout& layout, con
             outcome.blocked.push_back(name);
             continue;
         }
-        const auto change = ensure_link(volume, name, link_target(name));
+        const auto change = strangers == Strangers::Leave ? make_link(volume, name, link_target(name))
+                                                          : ensure_link(volume, name, link_target(name));
         if (change && *change != LinkChange::None)
             note(name + (*change == LinkChange::Made ? ": the link was missing" : ": was not our link"));
         else if (!change && change.error().code == Errc::Conflict)
@@ -264,7 +266,7 @@ Result<Outcome> publish(const UniqueFd& volume, const Payload& payload, Options 
         found.seen.clear();
     }
 
-    const std::string mended = TRY(mend_names(volume, layout, look, outcome));
+    const std::string mended = TRY(mend_names(volume, layout, look, options.strangers, outcome));
     if (outcome.change == Change::None && (look.mode_repaired || !mended.empty())) {
         outcome.change = Change::Repaired;
         outcome.reason = mended.empty() ? "volume: mode differs" : mended;

@@ -77,7 +77,7 @@ struct Witness {
     Stamp volume;
     std::vector<Seen> seen;            // every directory and file
     std::vector<std::string> names;    // first components, which the volume shows
-    std::vector<std::string> blocked;  // of these, those where a directory of somebody else stands
+    std::vector<std::string> blocked;  // of these, those where something of somebody else stands
 
     // Change times come in ticks of some milliseconds: a change in the same tick as the look would not show. So stamps
     // count only once the look is clearly younger than the last change.
@@ -89,14 +89,21 @@ struct Caps {
     std::uint64_t size_bytes = std::uint64_t{16} << 20;
 };
 
+// What is done about something of somebody else's where a name of the volume belongs. A directory is left alone anyway.
+enum class Strangers {
+    Replace,  // the volume is ours: whatever is not our link is damage
+    Leave,    // the directory is shared: it stays, and the name counts as blocked
+};
+
 struct Options {
     WallTime now = {};         // names the generation
     std::uint64_t digits = 0;  // random; the name's second part, counted up where the name is taken
     Durability durability = Durability::Memory;
     std::optional<mode_t> volume_mode = 0755;  // unset: the directory is somebody else's
-    std::vector<Generation> retained = {};     // older generations in their grace time, oldest first
-    Caps caps = {};                            // for what is retained, the one just replaced included
-    Witness witness = {};                      // of the last call for this volume; empty: compare everything
+    Strangers strangers = Strangers::Replace;
+    std::vector<Generation> retained = {};  // older generations in their grace time, oldest first
+    Caps caps = {};                         // for what is retained, the one just replaced included
+    Witness witness = {};                   // of the last call for this volume; empty: compare everything
 };
 
 enum class Change {
@@ -112,7 +119,7 @@ struct Outcome {
     std::string generation;                 // the current one
     std::optional<Generation> previous;     // Published: the one it replaced, to be retired after its grace time
     std::vector<Generation> retained = {};  // what of options.retained and previous stands, oldest first
-    std::vector<std::string> blocked;       // names left alone because a directory of somebody else stands there
+    std::vector<std::string> blocked;       // names left alone because something of somebody else stands there
     Witness witness;
 };
 

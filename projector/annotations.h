@@ -7,7 +7,10 @@
 //          one that this version does not carry out. Annotations of others pass unread.
 #pragma once
 
+#include <cstddef>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "base/time.h"
@@ -18,8 +21,19 @@ namespace tokenlet::projector {
 inline constexpr char kGraceAnnotation[] = "tokenlet.dev/grace";  // "150s": how long a replaced generation stays
 inline constexpr Duration kMaxGrace = std::chrono::hours(1);      // older generations take memory
 
+// "VOLUME=/directory", several separated by commas: where a volume is published instead of below volumes.root.
+inline constexpr char kPathAnnotation[] = "tokenlet.dev/path";
+inline constexpr std::size_t kMaxDirectPath = 150;  // with plugin and volume it names the record, in one file name
+
+struct DirectPath {
+    std::string volume;  // as written: kInjectedVolume may stand for the injected one
+    std::string path;    // absolute and clean; no part of it starts with "..", as names of fsatomic's do
+    bool operator==(const DirectPath&) const = default;
+};
+
 struct Annotations {
     std::optional<Duration> grace;
+    std::vector<DirectPath> paths;  // none within another
 };
 
 [[nodiscard]] Result<Annotations> read_annotations(const kube::StringMap& annotations);

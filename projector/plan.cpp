@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "projector/plan.h"
 
+#include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 
+#include "base/is_within.h"
+#include "projector/admission.h"
 #include "projector/annotations.h"
 #include "projector/clean_path.h"
 
@@ -89,7 +93,8 @@ std::string_view kind_name(const kube::VolumeProjection& source) {
 }
 
 VolumePlan compile_volume(const kube::Pod& pod, const Host& host, const kube::Volume& volume) {
-    VolumePlan plan{.name = volume.name, .kind = volume.kind, .default_mode = volume.default_mode, .sources = {}};
+    VolumePlan plan{
+        .name = volume.name, .kind = volume.kind, .default_mode = volume.default_mode, .direct = {}, .sources = {}};
     plan.sources.reserve(volume.sources.size());
     for (const kube::VolumeProjection& source : volume.sources) {
         Result<Source> compiled = std::visit(SourceCompiler{pod, host, volume.default_mode}, source);
@@ -97,6 +102,41 @@ VolumePlan compile_volume(const kube::Pod& pod, const Host& host, const kube::Vo
                                         : BrokenSource{std::move(compiled.error()).with(kind_name(source)).what});
     }
     return plan;
+}
+
+Result<> check_allowed(const std::string& path, const std::vector<std::string>* allowed) {
+    if (allowed == nullptr ||
+        std::ranges::any_of(*allowed, [&](const std::string& directory) { return is_within(path, directory); }))
+        return {};
+    std::string known;
+    for (const std::string& directory : *allowed)
+        known += (known.empty() ? "" : ", ") + directory;
+    return fail(Errc::Denied, "'" + path +
+                                  "' lies in none of the directories that the agent's configuration allows in "
+                                  "volumes.direct (" +
+                                  (known.empty() ? "there are none" : known) + ")");
+}
+
+// Which of the Pod's volumes an entry of tokenlet.dev/path means.
+Result<std::string> named_volume(const kube::Pod& pod, const std::string& name) {
+    for (const kube::Volume& volume : pod.volumes)
+        if (is_projecting(volume) &&
+            (volume.name == name || (name == kInjectedVolume && is_injected_name(volume.name))))
+            return volume.name;
+    return fail(Errc::Invalid, "the Pod has no volume '" + name + "' that projects files");
+}
+
+// By volume: the directories of tokenlet.dev/path.
+Result<std::map<std::string, std::string>> places(const kube::Pod& pod, const std::vector<DirectPath>& paths,
+                                                  const Host& host) {
+    std::map<std::string, std::string> found;
+    for (const DirectPath& direct : paths) {
+        TRY(check_allowed(direct.path, host.direct));
+        std::string volume = TRY(named_volume(pod, direct.volume));
+        if (!found.try_emplace(std::move(volume), direct.path).second)
+            return fail(Errc::Invalid, "volume " + direct.volume + " is there twice");
+    }
+    return found;
 }
 
 }  // namespace
@@ -114,13 +154,19 @@ Result<Plan> compile(const kube::Pod& pod, const Host& host) {
               .volumes = {},
               .unmounted = {}};
     const std::set<std::string_view> mounted = mounted_volumes(pod);
+    const std::map<std::string, std::string> direct =
+        TRY(places(pod, annotations.paths, host), std::string("metadata.annotations['") + kPathAnnotation + "']");
     for (const kube::Volume& volume : pod.volumes) {
         if (!is_projecting(volume))
             continue;
-        if (mounted.contains(volume.name))
-            plan.volumes.push_back(compile_volume(pod, host, volume));
-        else
+        const auto place = direct.find(volume.name);
+        if (place == direct.end() && !mounted.contains(volume.name)) {
             plan.unmounted.push_back(volume.name);
+            continue;
+        }
+        plan.volumes.push_back(compile_volume(pod, host, volume));
+        if (place != direct.end())
+            plan.volumes.back().direct = place->second;
     }
     plan.volumes.shrink_to_fit();
     plan.unmounted.shrink_to_fit();

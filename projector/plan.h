@@ -10,8 +10,8 @@
 //          kept as a BrokenSource: it fails that volume when it is built, and no other.
 // Source   kubernetes pkg/volume/projected/projected.go, pkg/kubelet/token/token_manager.go.
 //
-// A volume is planned when a container of any kind mounts it. The others project nothing, as on a kubelet; `unmounted` lists
-// them, so that a person can be told.
+// A volume is planned when a container of any kind mounts it, or tokenlet.dev/path says where it goes. The others project
+// nothing, as on a kubelet; `unmounted` lists them, so that a person can be told.
 #pragma once
 
 #include <sys/types.h>
@@ -89,8 +89,10 @@ struct VolumePlan {
     std::string name;
     kube::VolumeKind kind = kube::VolumeKind::Projected;
     mode_t default_mode = kube::kDefaultMode;
+    Boxed<std::string> direct = {};  // as tokenlet.dev/path names it; unset, as for most: below volumes.root
     std::vector<Source> sources;
     bool operator==(const VolumePlan&) const = default;
+    [[nodiscard]] std::string_view place() const { return direct ? std::string_view(*direct) : std::string_view(); }
 };
 
 struct Plan {
@@ -110,6 +112,7 @@ struct Plan {
 struct Host {
     Ownership ownership = Ownership::Chown;
     Allocatable allocatable;
+    const std::vector<std::string>* direct = nullptr;  // within which tokenlet.dev/path must lie; null: not looked at
 };
 
 [[nodiscard]] Result<Plan> compile(const kube::Pod& pod, const Host& host);

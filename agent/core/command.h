@@ -25,13 +25,17 @@ namespace tokenlet::agent {
 
 using RequestId = std::uint64_t;
 
-// Where a volume stands below volumes.root: <pod_uid>/volumes/<plugin_directory>/<volume>.
+// Where a volume stands: below volumes.root in <pod_uid>/volumes/<plugin_directory>/<volume>, or in the directory that
+// tokenlet.dev/path names for it. A volume that moves is another one: the old place is left slowly, as ever.
 struct VolumePath {
     std::string pod_uid;
     std::string plugin_directory;  // "kubernetes.io~projected"
     std::string volume;
+    std::string direct = {};  // absolute; empty: below volumes.root
     auto operator<=>(const VolumePath&) const = default;
-    [[nodiscard]] std::string str() const { return pod_uid + "/volumes/" + plugin_directory + "/" + volume; }
+    [[nodiscard]] std::string str() const {
+        return direct.empty() ? pod_uid + "/volumes/" + plugin_directory + "/" + volume : direct;
+    }
 };
 
 // The stable name below volumes.byName: <ns>/<pod>/<name>.
@@ -106,7 +110,7 @@ struct WatchObjects {
     std::vector<WatchedObject> removed;
 };
 
-// Publish this payload, then its record and the stable names. Generations in `keep` are in their grace time and stay,
+// Publish this payload, then its record and the stable names. In a directory outside of volumes.root, whose it is comes first. Generations in `keep` are in their grace time and stay,
 // as the one that this publish replaces does. Answer: Core::on_published.
 struct PublishVolume {
     VolumePath path;

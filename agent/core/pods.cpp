@@ -201,7 +201,7 @@ void Core::State::plan_pod(Now now, PodState& pod) {
     set_volumes(now, pod);
 }
 
-Result<projector::Plan> Core::State::make_plan(const kube::Pod& manifest, const PodState& pod) const {
+Result<projector::Plan> Core::State::make_plan(const kube::Pod& manifest, const PodState& pod) {
     const kube::ObjectKey account = projector::account_of(manifest);
     const kube::ServiceAccount implied{
         .meta = {.ns = account.ns, .name = account.name, .uid = {}, .labels = {}, .annotations = {}},
@@ -210,11 +210,13 @@ Result<projector::Plan> Core::State::make_plan(const kube::Pod& manifest, const 
     kube::Pod admitted = TRY(projector::admit(manifest, service_account(account, implied)));
     TRY(kube::check(admitted, settings_.policy));
     admitted.meta.uid = pod.uid;
-    projector::Plan plan = TRY(projector::compile(
-        admitted, projector::Host{.ownership = settings_.ownership, .allocatable = settings_.allocatable}));
+    projector::Plan plan = TRY(projector::compile(admitted, projector::Host{.ownership = settings_.ownership,
+                                                                            .allocatable = settings_.allocatable,
+                                                                            .direct = &settings_.direct}));
     for (const fsatomic::Reader& reader : plan.readership.readers)
         TRY(kube::check_id(reader.id, std::string("metadata.annotations['") + projector::kReadersAnnotation + "']",
                            settings_.policy));
+    TRY(check_places(plan, pod));
     return plan;
 }
 

@@ -59,7 +59,7 @@ Status Core::State::status(Now now) const {
         if (!pod->plan)
             continue;
         for (const projector::VolumePlan& plan : pod->plan->volumes) {
-            const VolumeState* found = pod->volume(projector::plugin_directory(plan.kind), plan.name);
+            const VolumeState* found = pod->volume(projector::plugin_directory(plan.kind), plan.name, plan.place());
             if (found == nullptr)
                 continue;
             shown.volumes.push_back(volume_status(now, *found));

@@ -8,6 +8,7 @@
 //   objects.cpp   what is watched at the API server, beside what manifests say
 //   tokens.cpp    asking, answers, adoption
 //   volumes.cpp   building, publishing, grace, removal
+//   places.cpp    who is published in which directory outside of volumes.root
 //   snapshot.cpp  status()
 //
 // A mark (dirty Pod, waking token, dirty volume) says "look again"; the look decides from the present state alone. Marks
@@ -78,6 +79,7 @@ struct VolumeState {
     PodState* pod = nullptr;
     std::string_view plugin_directory;  // projector's
     std::string name;
+    Boxed<std::string> direct;                       // VolumePath::direct
     const projector::VolumePlan* plan = nullptr;     // null: no manifest wants it; it is here to be removed
     std::vector<VolumesByObject::iterator> objects;  // that the plan names
     std::vector<std::uint64_t> tokens;               // ids, one for each token source, in order
@@ -118,7 +120,8 @@ struct PodState {
     Boxed<Error> error;                             // admission, policy, plan; an earlier plan stays in force
     std::vector<VolumeState*> volumes;
 
-    [[nodiscard]] VolumeState* volume(std::string_view plugin_directory, std::string_view name) const;  // or null
+    [[nodiscard]] VolumeState* volume(std::string_view plugin_directory, std::string_view name,
+                                      std::string_view direct) const;  // or null
 };
 
 // A token's place in the queue for a request: the most urgent first. Those that fail come after all others, and in the
@@ -216,7 +219,7 @@ private:
     void wake_account(const kube::ObjectKey& key);
     void wake_users(const kube::Identity& object);
     void plan_pod(Now now, PodState& pod);
-    [[nodiscard]] Result<projector::Plan> make_plan(const kube::Pod& manifest, const PodState& pod) const;
+    [[nodiscard]] Result<projector::Plan> make_plan(const kube::Pod& manifest, const PodState& pod);
     void file_under(PodState& pod, const std::set<kube::ObjectKey>& accounts);
     [[nodiscard]] static kube::ObjectKey planned_account(const PodState& pod);
 
@@ -267,7 +270,8 @@ private:
     // volumes.cpp
     void measure_skew(Now now, const std::vector<FoundVolume>& found);
     [[nodiscard]] VolumeState* find_volume(const VolumePath& path) const;  // null: there is none
-    VolumeState& make_volume(PodState& pod, std::string_view plugin_directory, std::string name);
+    VolumeState& make_volume(PodState& pod, std::string_view plugin_directory, std::string name,
+                             const Boxed<std::string>& direct);
     void set_volumes(Now now, PodState& pod);
     void set_tokens(Now now, VolumeState& volume);
     void set_users(VolumeState& volume, const projector::VolumePlan* plan);
@@ -282,6 +286,12 @@ private:
     void remove(VolumeState& volume);
     [[nodiscard]] VolumeRecord make_record(const VolumeState& volume) const;
     [[nodiscard]] static std::vector<Field> about(const VolumeState& volume, std::vector<Field> more);
+
+    // places.cpp
+    [[nodiscard]] Result<> check_places(const projector::Plan& plan, const PodState& pod);
+    [[nodiscard]] const VolumeState* find_place(const std::string& path, const kube::ObjectKey& pod) const;
+    void claim_place(const VolumeState& volume);
+    void release_place(const VolumeState& volume);
 
     // snapshot.cpp
     [[nodiscard]] VolumeStatus volume_status(Now now, const VolumeState& volume) const;
@@ -354,6 +364,8 @@ private:
 
     std::map<std::uint64_t, std::unique_ptr<VolumeState>> volumes_;
     VolumesByObject users_;
+    std::multimap<std::string, const VolumeState*> places_;  // of volumes outside of volumes.root, by directory
+    std::set<std::uint64_t> pods_waiting_for_place_;         // refused, because another Pod has it
     std::set<std::uint64_t> dirty_volumes_;
     std::uint64_t publish_cursor_ = 0;  // the last dirty volume looked at: the next turn goes on after it
     std::size_t publishes_under_way_ = 0;

@@ -29,7 +29,7 @@ struct FileStatus {
 
 struct VolumeStatus {
     std::string name;
-    std::string path;  // relative to volumes.root
+    std::string path;  // relative to volumes.root; absolute where the manifest names it
     bool ready = false;
     std::string error;
     std::uint64_t rotations = 0;

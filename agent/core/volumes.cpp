@@ -21,7 +21,10 @@ std::string_view known_plugin(std::string_view directory) {
 }  // namespace
 
 VolumePath VolumeState::path() const {
-    return {pod->uid, std::string(plugin_directory), name};
+    return {.pod_uid = pod->uid,
+            .plugin_directory = std::string(plugin_directory),
+            .volume = name,
+            .direct = direct ? *direct : std::string()};
 }
 
 std::vector<VolumeName> VolumeState::names() const {
@@ -34,9 +37,10 @@ std::vector<VolumeName> VolumeState::names() const {
     return names;
 }
 
-VolumeState* PodState::volume(std::string_view plugin_directory, std::string_view name) const {
+VolumeState* PodState::volume(std::string_view plugin_directory, std::string_view name, std::string_view direct) const {
     const auto found = std::ranges::find_if(volumes, [&](const VolumeState* volume) {
-        return volume->name == name && volume->plugin_directory == plugin_directory;
+        return volume->name == name && volume->plugin_directory == plugin_directory &&
+               (volume->direct ? *volume->direct == direct : direct.empty());
     });
     return found == volumes.end() ? nullptr : *found;
 }
@@ -56,7 +60,9 @@ void Core::State::adopt(Now now, std::vector<FoundVolume> found) {
             if (no_identities_)
                 pods_by_key_.try_emplace(pod.key, &pod);
         }
-        VolumeState& state = make_volume(pod, plugin, volume.path.volume);
+        VolumeState& state =
+            make_volume(pod, plugin, volume.path.volume,
+                        volume.path.direct.empty() ? Boxed<std::string>() : Boxed<std::string>(volume.path.direct));
         retain(now, state, volume.older);
         state.found = std::move(volume);
     }
@@ -99,16 +105,19 @@ void Core::State::measure_skew(Now now, const std::vector<FoundVolume>& found) {
 
 VolumeState* Core::State::find_volume(const VolumePath& path) const {
     const auto pod = pods_by_uid_.find(path.pod_uid);
-    return pod == pods_by_uid_.end() ? nullptr : pod->second->volume(path.plugin_directory, path.volume);
+    return pod == pods_by_uid_.end() ? nullptr : pod->second->volume(path.plugin_directory, path.volume, path.direct);
 }
 
-VolumeState& Core::State::make_volume(PodState& pod, std::string_view plugin_directory, std::string name) {
+VolumeState& Core::State::make_volume(PodState& pod, std::string_view plugin_directory, std::string name,
+                                      const Boxed<std::string>& direct) {
     auto volume = std::make_unique<VolumeState>();
     volume->id = ++last_id_;
     volume->pod = &pod;
     volume->plugin_directory = plugin_directory;
     volume->name = std::move(name);
+    volume->direct = direct;
     VolumeState& made = *volume;
+    claim_place(made);
     pod.volumes.push_back(&made);
     volumes_.emplace(made.id, std::move(volume));
     return made;
@@ -121,8 +130,8 @@ void Core::State::set_volumes(Now now, PodState& pod) {
     }
     for (const projector::VolumePlan& plan : pod.plan->volumes) {
         const std::string_view plugin = projector::plugin_directory(plan.kind);
-        VolumeState* const known = pod.volume(plugin, plan.name);
-        VolumeState& volume = known != nullptr ? *known : make_volume(pod, plugin, plan.name);
+        VolumeState* const known = pod.volume(plugin, plan.name, plan.place());
+        VolumeState& volume = known != nullptr ? *known : make_volume(pod, plugin, plan.name, plan.direct);
         set_users(volume, &plan);
         deadlines_.cancel({DeadlineKind::Remove, volume.id});
         overdue_volumes_.erase(volume.id);
@@ -291,14 +300,14 @@ void Core::State::on_published(Now now, const VolumePath& path, const Result<Pub
         dirty_volumes_.insert(volume.id);
 }
 
-// A directory of somebody else where a name of the volume belongs: it may be a mount point, so it is left alone, but readers
+// Something of somebody else where a name of the volume belongs: it may be a mount point, so it is left alone, but readers
 // do not find the file.
 void Core::State::take_blocked(VolumeState& volume, const std::vector<std::string>& blocked) {
     volume.blocked = !blocked.empty();
     if (blocked.empty())
         return;
     volume.error =
-        Error{Errc::Io, blocked.front() + ": a directory stands where the link to the file belongs; remove it"};
+        Error{Errc::Io, blocked.front() + ": something else stands where the link to the file belongs; remove it"};
     report(Report::Level::Error, "volume is published, but not all of it can be found",
            about(volume, {{"err", volume.error->what}}));
 }
@@ -411,6 +420,7 @@ void Core::State::on_removed(Now now, const VolumePath& path, const Result<>& re
         return;
     report(Report::Level::Info, "volume removed", about(volume, {}));
     std::erase(pod.volumes, &volume);
+    release_place(volume);
     volumes_.erase(volume.id);
     erase_if_empty(now, pod);
 }

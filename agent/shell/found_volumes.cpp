@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <set>
 #include <string_view>
 #include <utility>
 
+#include "agent/shell/direct_directory.h"
 #include "agent/shell/lock.h"
 #include "agent/shell/record_file.h"
 #include "agent/shell/token_hash.h"
@@ -36,7 +38,8 @@ Result<std::vector<std::string>> names_in(const UniqueFd& root, const std::strin
 
 class Search {
 public:
-    Search(const UniqueFd& root, Found& found) : root_(root), found_(found) {}
+    Search(const UniqueFd& root, const std::vector<std::string>& direct, Found& found)
+        : root_(root), direct_(direct), found_(found) {}
 
     void pod(const std::string& uid) {
         if (!kube::check_uid(uid).empty()) {
@@ -105,19 +108,29 @@ private:
         else if (record.error().code != Errc::NotFound)
             found_.problems.push_back(path.str() + ": " + record.error().what);
 
-        if (const auto dir = fsatomic::open_dir_beneath(root_, path.str())) {
+        const auto dir =
+            path.direct.empty() ? fsatomic::open_dir_beneath(root_, path.str()) : open_direct(direct_, path.direct);
+        if (!dir && dir.error().code != Errc::NotFound) {
+            found_.problems.push_back(path.str() + ": " + dir.error().what);
+            // Found nevertheless, for its Pod may have left; but a link, or a file, in its place is none of ours.
+            if (path.direct.empty() && (dir.error().os_errno == ELOOP || dir.error().os_errno == ENOTDIR))
+                return;
+        }
+        // Else it is somebody else's by now: to remove the volume will forget it, and touch nothing there.
+        if (dir && (path.direct.empty() || is_claimed(*dir, path))) {
             volume.older = older_generations(*dir, path.str());
             if (volume.record)
                 read_tokens(*dir, *volume.record, volume);
-        } else if (dir.error().code != Errc::NotFound) {
-            found_.problems.push_back(path.str() + ": " + dir.error().what);
-            return;
         }
         found_.volumes.push_back(std::move(volume));
     }
 
     std::vector<std::string> older_generations(const UniqueFd& dir, const std::string& path) {
-        std::vector<std::string> older = list(path);
+        std::vector<std::string> older;
+        if (auto names = names_in(dir, "."))
+            older = std::move(*names);
+        else
+            found_.problems.push_back(path + ": " + names.error().what);
         const auto current = fsatomic::current_generation(dir);
         std::erase_if(older, [&](const std::string& name) {
             return !fsatomic::is_generation_name(name) || (current && name == *current);
@@ -134,14 +147,15 @@ private:
     }
 
     const UniqueFd& root_;
+    const std::vector<std::string>& direct_;
     Found& found_;
 };
 
 }  // namespace
 
-Result<Found> find_volumes(const UniqueFd& root) {
+Result<Found> find_volumes(const UniqueFd& root, const std::vector<std::string>& direct) {
     Found found;
-    Search search(root, found);
+    Search search(root, direct, found);
     for (const std::string& name : TRY(names_in(root, ".")))
         if (name != kLockFile)
             search.pod(name);

@@ -5,8 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -29,19 +31,33 @@ std::string directory_of(const std::string& pod_uid) {
     return pod_uid + "/records";
 }
 
+// "kubernetes.io~projected~data.json"; of a volume in /shared/sa "kubernetes.io~projected~data~:shared:sa.json", so that the
+// name alone says where to clean up.
 std::string name_of(const VolumePath& path) {
-    return path.plugin_directory + "~" + path.volume + std::string(kSuffix);
+    std::string name = path.plugin_directory + "~" + path.volume;
+    if (!path.direct.empty()) {
+        name += '~';
+        std::ranges::replace_copy(path.direct, std::back_inserter(name), '/', ':');
+    }
+    return name + std::string(kSuffix);
 }
 
-// The inverse of name_of(). A volume's name has no '~', a plugin directory's does.
+// The inverse of name_of(). A volume's name has no '~', a plugin directory's has one; a direct path may have any number, and
+// has no ':'.
 std::optional<VolumePath> path_of(const std::string& pod_uid, std::string_view name) {
-    const std::size_t separator = name.rfind('~');
-    if (separator == std::string_view::npos || !name.ends_with(kSuffix))
+    if (!name.ends_with(kSuffix))
         return std::nullopt;
     name.remove_suffix(kSuffix.size());
-    return VolumePath{.pod_uid = pod_uid,
-                      .plugin_directory = std::string(name.substr(0, separator)),
-                      .volume = std::string(name.substr(separator + 1))};
+    const std::size_t before_volume = name.find('~', name.find('~') + 1);
+    if (name.find('~') == std::string_view::npos || before_volume == std::string_view::npos)
+        return std::nullopt;
+    const std::size_t after_volume = std::min(name.find('~', before_volume + 1), name.size());
+    VolumePath path{.pod_uid = pod_uid,
+                    .plugin_directory = std::string(name.substr(0, before_volume)),
+                    .volume = std::string(name.substr(before_volume + 1, after_volume - before_volume - 1))};
+    if (after_volume < name.size())
+        std::ranges::replace_copy(name.substr(after_volume + 1), std::back_inserter(path.direct), ':', '/');
+    return path;
 }
 
 std::int64_t ns(Duration duration) {

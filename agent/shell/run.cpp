@@ -307,19 +307,20 @@ private:
         settings.ownership = ownership == Ownership::Chown ? projector::Ownership::Chown : projector::Ownership::Acl;
         settings.allocatable = host_resources(root_);
         settings.policy = configuration_.policy;
+        settings.direct = configuration_.volumes.direct;
         return settings;
     }
 
     Result<> make_driver() {
         auto core = std::make_unique<Core>(TRY(core_settings()), random_bits);
         core->load_identities(identities_->take_loaded());
-        adopt(*core, TRY(find_volumes(root_), "volumes.root"));
+        adopt(*core, TRY(find_volumes(root_, configuration_.volumes.direct), "volumes.root"));
 
         const kube::ManifestDirectoryOptions options{
             .modes = configuration_.manifests.strict_modes ? kube::Modes::Strict : kube::Modes::Any,
             .agent_uid = ::geteuid()};
         auto manifests = TRY(kube::ManifestDirectory::open(configuration_.manifests.path, options), "manifests.path");
-        const auto where = store_->is_memory() ? Publisher::Where::Loop : Publisher::Where::Pool;
+        const auto where = store_->may_block() ? Publisher::Where::Pool : Publisher::Where::Loop;
         driver_ = std::make_unique<Driver>(Driver::Parts{
             .loop = *loop_,
             .logger = logger_,

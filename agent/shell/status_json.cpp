@@ -49,9 +49,12 @@ ordered_json volume_json(const VolumeStatus& volume, const StatusContext& contex
     ordered_json files = ordered_json::array();
     for (const FileStatus& file : volume.files)
         files.push_back(file_json(file, volume.path, context));
-    return {{"name", volume.name},           {"path", context.root_path + "/" + volume.path},
-            {"ready", volume.ready},         {"error", volume.error},
-            {"rotations", volume.rotations}, {"files", std::move(files)}};
+    return {{"name", volume.name},
+            {"path", volume.path.starts_with('/') ? volume.path : context.root_path + "/" + volume.path},
+            {"ready", volume.ready},
+            {"error", volume.error},
+            {"rotations", volume.rotations},
+            {"files", std::move(files)}};
 }
 
 ordered_json pod_json(const PodStatus& pod, const StatusContext& context) {

@@ -12,6 +12,7 @@
 #include <memory>
 #include <utility>
 
+#include "agent/shell/direct_directory.h"
 #include "agent/shell/make_directory.h"
 #include "agent/shell/record_file.h"
 #include "agent/shell/token_hash.h"
@@ -47,6 +48,12 @@ Result<> remove_name(const UniqueFd& dir, const std::string& name, const std::st
     return std::unexpected(target.error());
 }
 
+// What cannot be looked at may be anything.
+bool lies_in_memory(const std::string& path) {
+    const auto directory = fsatomic::open_root(path);
+    return directory && fsatomic::is_memory(*directory).value_or(false);
+}
+
 bool contains(const std::vector<std::string>& names, const std::string& name) {
     return std::ranges::find(names, name) != names.end();
 }
@@ -72,6 +79,9 @@ Result<VolumeStore> VolumeStore::open(const Volumes& settings, std::function<std
         return fail(Errc::Invalid,
                     "volumes.root: " + settings.root +
                         " lies on a disk, and volumes.memory is require; mount a tmpfs there, or say warn");
+    store.direct_ = settings.direct;
+    store.memory_ = settings.memory;
+    store.may_block_ = !store.is_memory() || !std::ranges::all_of(settings.direct, lies_in_memory);
     return store;
 }
 
@@ -84,20 +94,49 @@ VolumeStore::Known& VolumeStore::known(const VolumePath& path, const std::vector
     return found->second;
 }
 
+Result<VolumeStore::Place> VolumeStore::make_place(const PublishVolume& command) {
+    const VolumePath& path = command.path;
+    if (path.direct.empty()) {
+        fsatomic::DirModes modes = kVolumeModes;
+        modes.durability = durability_;
+        return Place{.volume = TRY(fsatomic::make_dirs_beneath(root_, path.str(), modes), "volume directory"),
+                     .durability = durability_,
+                     .mode = modes.last,
+                     .strangers = fsatomic::Strangers::Replace};
+    }
+    UniqueFd volume = TRY(make_direct(direct_, path.direct));
+    const bool is_memory = TRY(fsatomic::is_memory(volume), path.direct);
+    if (!is_memory && memory_ == MemoryRule::Require)
+        return fail(Errc::Invalid, path.direct + " lies on a disk, and volumes.memory is require");
+    const bool is_recorded = read_record(root_, path).has_value();
+    TRY(claim(volume, path, {command.record.ns, command.record.pod}, is_recorded ? Claim::Again : Claim::First),
+        path.direct);
+    // Before anything stands there: else a crash would leave files that no later run knows of.
+    if (!is_recorded)
+        TRY(write_record(root_, path, text_of(command.record), durability_), "record");
+    return Place{.volume = std::move(volume),
+                 .durability = is_memory ? fsatomic::Durability::Memory : fsatomic::Durability::Disk,
+                 .mode = {},
+                 .strangers = fsatomic::Strangers::Leave};
+}
+
+Result<UniqueFd> VolumeStore::open_volume(const VolumePath& path) const {
+    return path.direct.empty() ? fsatomic::open_dir_beneath(root_, path.str()) : open_direct(direct_, path.direct);
+}
+
 Result<PublishOutcome> VolumeStore::publish(const PublishVolume& command, WallTime now) {
-    fsatomic::DirModes modes = kVolumeModes;
-    modes.durability = durability_;
-    const UniqueFd volume = TRY(fsatomic::make_dirs_beneath(root_, command.path.str(), modes), "volume directory");
+    const Place place = TRY(make_place(command));
 
     Known& known = this->known(command.path, command.keep);
     fsatomic::Options options{.now = now,
                               .digits = random_(),
-                              .durability = durability_,
-                              .volume_mode = modes.last,
+                              .durability = place.durability,
+                              .volume_mode = place.mode,
+                              .strangers = place.strangers,
                               .retained = known.retained,
                               .caps = {},
                               .witness = std::exchange(known.witness, {})};
-    auto published = fsatomic::publish(volume, command.payload, std::move(options));
+    auto published = fsatomic::publish(place.volume, command.payload, std::move(options));
     if (!published)
         return std::unexpected(std::move(published.error()));  // what stands there now is looked at anew
     known.witness = std::move(published->witness);
@@ -139,15 +178,17 @@ Result<> VolumeStore::publish_names(const VolumePath& path, const std::vector<Vo
 }
 
 std::string VolumeStore::link_target(const VolumePath& path) const {
-    return names_to_root_ + "/" + path.str();
+    return path.direct.empty() ? names_to_root_ + "/" + path.str() : path.direct;
 }
 
 Result<> VolumeStore::sweep(const SweepVolume& command) {
-    auto volume = fsatomic::open_dir_beneath(root_, command.path.str());
+    auto volume = open_volume(command.path);
     if (!volume && volume.error().code == Errc::NotFound)
         return {};
     if (!volume)
         return std::unexpected(std::move(volume.error()));
+    if (!command.path.direct.empty() && !is_claimed(*volume, command.path))
+        return {};
 
     Known& known = this->known(command.path, command.keep);
     if (!known.swept) {
@@ -172,17 +213,22 @@ Result<> VolumeStore::sweep(const SweepVolume& command) {
 Result<> VolumeStore::remove(const RemoveVolume& command) {
     // Names first: a reader then finds a name or none, never one that leads nowhere.
     TRY(remove_names(command.path, command.names), "volumes.byName");
-    auto parent = fsatomic::open_dir_beneath(root_, parent_of(command.path));
-    if (parent) {
-        TRY(fsatomic::remove_volume(*parent, command.path.volume));
-    } else if (parent.error().code != Errc::NotFound) {
-        return std::unexpected(std::move(parent.error()));
-    }
+    TRY(clear_place(command.path));
     known_.erase(command.path.str());
     // The record last: until then the next start knows whose volume that was.
     TRY(remove_record(root_, command.path), "record");
     TRY(fsatomic::remove_empty_dirs_beneath(root_, command.path.pod_uid + "/records"));
     return fsatomic::remove_empty_dirs_beneath(root_, parent_of(command.path));
+}
+
+// What is not there any more is gone.
+Result<> VolumeStore::clear_place(const VolumePath& path) {
+    auto opened = path.direct.empty() ? fsatomic::open_dir_beneath(root_, parent_of(path)) : open_volume(path);
+    if (!opened && opened.error().code == Errc::NotFound)
+        return {};
+    if (!opened)
+        return std::unexpected(std::move(opened.error()));
+    return path.direct.empty() ? fsatomic::remove_volume(*opened, path.volume) : clear_direct(*opened, path);
 }
 
 Result<> VolumeStore::remove_names(const VolumePath& path, const std::vector<VolumeName>& names) {

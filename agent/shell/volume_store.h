@@ -5,6 +5,11 @@
 //     <root>/<uid>/records/<plugin>~<volume>.json what is known of its tokens, for the agent alone (0700, 0600)
 //     <byName>/<ns>/<pod>/<name> -> ../../../pods/<uid>/volumes/<plugin>/<volume>
 //
+// A volume with a path of its own (tokenlet.dev/path) stands there instead, see direct_directory.h; record and names as ever:
+//
+//     <root>/<uid>/records/<plugin>~<volume>~:shared:sa.json     there before the first file is
+//     <byName>/<ns>/<pod>/<name> -> /shared/sa
+//
 // Shapes   open() makes root and byName where they are missing; publish(), sweep() and remove() carry one command out.
 // Units    modes are permission bits: 0711 above volumes (0750 would shut readers out whatever a file says), 0755 for names.
 // Owns     the directories' descriptors, and a witness for each volume, which makes the check of an unchanged one cheap.
@@ -13,9 +18,12 @@
 //          set stays, and the same call again mends what is left.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +49,8 @@ public:
     [[nodiscard]] const UniqueFd& root() const noexcept { return root_; }
     [[nodiscard]] const UniqueFd& by_name() const noexcept { return by_name_; }
     [[nodiscard]] bool is_memory() const noexcept { return durability_ == fsatomic::Durability::Memory; }
+    // Whether a volume may lie where a call waits for a disk.
+    [[nodiscard]] bool may_block() const noexcept { return may_block_; }
 
 private:
     struct Known {
@@ -50,7 +60,18 @@ private:
         bool swept = false;  // nothing of an earlier run is left in it
     };
 
+    // Where a volume is published, and what is different there.
+    struct Place {
+        UniqueFd volume;
+        fsatomic::Durability durability;
+        std::optional<mode_t> mode;
+        fsatomic::Strangers strangers;
+    };
+
     VolumeStore() = default;
+    [[nodiscard]] Result<Place> make_place(const PublishVolume& command);
+    [[nodiscard]] Result<UniqueFd> open_volume(const VolumePath& path) const;
+    Result<> clear_place(const VolumePath& path);
     Known& known(const VolumePath& path, const std::vector<std::string>& keep);
     Result<> publish_record(const PublishVolume& command, Known& known);
     Result<> publish_names(const VolumePath& path, const std::vector<VolumeName>& names);
@@ -59,6 +80,9 @@ private:
 
     UniqueFd root_;
     UniqueFd by_name_;
+    std::vector<std::string> direct_;
+    MemoryRule memory_ = MemoryRule::Warn;
+    bool may_block_ = false;
     std::string names_to_root_;  // the way from a Pod's names to root, where the kernel has both
     fsatomic::Durability durability_ = fsatomic::Durability::Disk;
     std::function<std::uint64_t()> random_;

@@ -137,7 +137,6 @@ TEST(AgentConfiguration, WhatThisVersionDoesNotDoIsSaidAndNotPassedOver) {
     const Case cases[] = {
         {"boundObject: {mode: node}\n", "boundObject.mode: "},
         {"status: {listen: \":9464\"}\n", "status.listen: "},
-        {"volumes: {direct: [/shared/sa]}\n", "volumes.direct: "},
         {"notifications: [{name: a, signal: SIGHUP, pidFile: /run/a}]\n", "notifications: "},
     };
     for (const Case& c : cases) {
@@ -185,6 +184,8 @@ TEST(AgentConfiguration, WhatIsWrongIsNamedWithFileLineAndField) {
         {"a relative direct directory", "volumes: {direct: [shared]}\n", "line 4: volumes.direct: 'shared' must be"},
         {"everything as a direct directory", "volumes: {direct: [/]}\n", "line 4: volumes.direct: '/' must be"},
         {"a direct directory in root", "volumes: {direct: [/run/tokenlet/pods/x]}\n", "line 4: volumes.direct: "},
+        {"a direct directory around root", "volumes: {direct: [/run/tokenlet]}\n",
+         "line 4: volumes.direct: '/run/tokenlet' holds root or byName, which are the agent's own"},
         {"an unknown mode", "boundObject: {mode: pods}\n", "line 4: boundObject.mode: \"pods\" is not one of"},
         {"a bad secret name", "boundObject: {secretName: A}\n", "line 4: boundObject.secretName: "},
         {"an account without a namespace", "policy: {serviceAccounts: [frontend]}\n",
@@ -239,6 +240,14 @@ TEST(AgentConfiguration, WhatIsWrongIsNamedWithFileLineAndField) {
         {"state among the names", "stateDir: /run/tokenlet/by-name\n", "must not lie within volumes.byName "},
         {"state among the manifests", "stateDir: /etc/tokenlet/./manifests/state\n",
          "must not lie within manifests.path (/etc/tokenlet/manifests), where manifests are dropped"},
+        {"a direct directory around the manifests", "volumes: {direct: [/etc]}\n",
+         "manifests: path (/etc/tokenlet/manifests) must not lie within volumes.direct (/etc), where the agent writes"},
+        {"a direct directory among the manifests", "volumes: {direct: [/etc/tokenlet/manifests/x]}\n",
+         "volumes: direct (/etc/tokenlet/manifests/x) must not lie within manifests.path "},
+        {"a direct directory among the state", "volumes: {direct: [/var/lib/tokenlet/x]}\n",
+         "direct (/var/lib/tokenlet/x) must not lie within stateDir (/var/lib/tokenlet), which is the agent's own"},
+        {"a direct directory around the state", "volumes: {direct: [/var]}\n",
+         "/var/lib/tokenlet must not lie within volumes.direct (/var), which others mount"},
         {"two configurations", "---\n" + kMinimal, "a second document of kind AgentConfiguration"},
         {"a bad second document",
          "---\napiVersion: tokenlet.dev/v1alpha1\nkind: AuthorityConfiguration\nissuer: ftp://x\n",

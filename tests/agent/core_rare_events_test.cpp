@@ -169,7 +169,7 @@ TEST_F(CoreRareEvents, AVolumeWithAStrangersDirectoryInTheWayIsNotReady) {
     answer_publish(
         {.wrote = true, .repaired = false, .reason = "", .generation = "g", .older = {}, .blocked = {"token"}});
     EXPECT_FALSE(world.pod_status("shop", "web")->ready);
-    EXPECT_THAT(message(), HasSubstr("token: a directory stands where the link to the file belongs"));
+    EXPECT_THAT(message(), HasSubstr("token: something else stands where the link to the file belongs"));
 }
 
 TEST_F(CoreRareEvents, APodThatLeavesWhileItIsPublishedIsRemovedAfterwards) {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 
@@ -124,6 +125,31 @@ TEST(RecordFile, IsReadOnlyWhereItIsARegularFile) {
     std::filesystem::remove(name);
     std::ofstream(name) << std::string(kMaxRecordBytes + 1, ' ');
     EXPECT_FALSE(read_record(scratch.fd(), kPath)) << "no record is that long";
+}
+
+TEST(RecordFile, SaysByItsNameWhereAVolumeOutsideOfRootStands) {
+    Scratch scratch(fsatomic::kTmpfs);
+    const std::vector<VolumePath> paths = {
+        kPath,
+        {.pod_uid = "uid-1", .plugin_directory = "kubernetes.io~projected", .volume = "api", .direct = "/shared/sa"},
+        {.pod_uid = "uid-1", .plugin_directory = "kubernetes.io~projected", .volume = "api", .direct = "/s~a/.b=c"},
+        {.pod_uid = "uid-1",
+         .plugin_directory = "kubernetes.io~downward-api",
+         .volume = std::string(63, 'v'),
+         .direct = "/" + std::string(149, 'd')}};
+    for (const VolumePath& path : paths)
+        ASSERT_TRUE(write_record(scratch.fd(), path, text_of(sample()), Durability::Memory)) << path.str();
+    auto listed = list_records(scratch.fd(), "uid-1");
+    ASSERT_TRUE(listed) << listed.error().what;
+    std::ranges::sort(*listed);
+    std::vector<VolumePath> want = paths;
+    std::ranges::sort(want);
+    EXPECT_EQ(*listed, want);
+    for (const VolumePath& path : paths) {
+        EXPECT_TRUE(read_record(scratch.fd(), path));
+        ASSERT_TRUE(remove_record(scratch.fd(), path));
+        EXPECT_FALSE(read_record(scratch.fd(), path));
+    }
 }
 
 }  // namespace

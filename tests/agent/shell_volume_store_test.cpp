@@ -222,7 +222,7 @@ TEST_P(VolumeStoreOn, IsFoundAgainWithItsTokens) {
         ASSERT_TRUE(store.publish(publish_of("second"), kNow));
     }
     auto store = *open();
-    const auto found = find_volumes(store.root());
+    const auto found = find_volumes(store.root(), {});
     ASSERT_TRUE(found);
     ASSERT_EQ(found->volumes.size(), 1U);
     const FoundVolume& volume = found->volumes.front();
@@ -241,7 +241,7 @@ TEST_P(VolumeStoreOn, IsFoundWithoutATokenThatSomebodyChanged) {
     auto store = *open();
     ASSERT_TRUE(store.publish(publish_of("first"), kNow));
     std::ofstream(volume() + "/token") << "forged";
-    const auto found = find_volumes(store.root());
+    const auto found = find_volumes(store.root(), {});
     ASSERT_TRUE(found);
     ASSERT_EQ(found->volumes.size(), 1U);
     EXPECT_TRUE(found->volumes[0].record);
@@ -252,7 +252,7 @@ TEST_P(VolumeStoreOn, IsFoundWithoutARecordThatCannotBeRead) {
     auto store = *open();
     ASSERT_TRUE(store.publish(publish_of("first"), kNow));
     std::ofstream(record()) << "junk";
-    const auto found = find_volumes(store.root());
+    const auto found = find_volumes(store.root(), {});
     ASSERT_TRUE(found);
     ASSERT_EQ(found->volumes.size(), 1U);
     EXPECT_FALSE(found->volumes[0].record);
@@ -264,7 +264,7 @@ TEST_P(VolumeStoreOn, IsFoundWhenOnlyItsRecordIsLeft) {
     auto store = *open();
     ASSERT_TRUE(store.publish(publish_of("first"), kNow));
     fs::remove_all(volume());
-    const auto found = find_volumes(store.root());
+    const auto found = find_volumes(store.root(), {});
     ASSERT_TRUE(found);
     ASSERT_EQ(found->volumes.size(), 1U) << "a removal that was cut short has to be taken up again";
     EXPECT_TRUE(found->volumes[0].record);
@@ -277,7 +277,7 @@ TEST_P(VolumeStoreOn, LeavesNoEmptyDirectoriesOfAPodBehind) {
     fs::create_directories(root() + "/uid-3/volumes/kubernetes.io~secret");
     fs::create_directories(root() + "/uid-3/somebody's");
     fs::create_directories(root() + "/uid-4");
-    const auto found = find_volumes(store.root());
+    const auto found = find_volumes(store.root(), {});
     ASSERT_TRUE(found);
     EXPECT_TRUE(found->problems.empty());
     EXPECT_FALSE(fs::exists(root() + "/uid-1"));
@@ -295,7 +295,7 @@ TEST_P(VolumeStoreOn, LeavesStrangersAloneAndFollowsNoLink) {
     fs::create_directories(root() + "/uid-8");
     fs::create_directory_symlink(scratch_.at("elsewhere"), root() + "/uid-8/volumes");
     std::ofstream(root() + "/file") << "x";
-    const auto found = find_volumes(store.root());
+    const auto found = find_volumes(store.root(), {});
     ASSERT_TRUE(found);
     EXPECT_TRUE(found->volumes.empty());
     EXPECT_EQ(found->foreign, (std::vector<std::string>{"not a uid", "uid-9/volumes/kubernetes.io~empty-dir",

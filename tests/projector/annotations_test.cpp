@@ -24,7 +24,25 @@ TEST(Annotations, ThatCannotBeCarriedOutAreRefusedByName) {
     const Case cases[] = {
         {"tokenlet.dev/redaers", "uid:1", "unknown annotation, did you mean 'tokenlet.dev/readers'?"},
         {"tokenlet.dev/something-else", "", "unknown annotation"},
-        {"tokenlet.dev/path", "v=/dir", "this version does not carry it out; remove it"},
+        {"tokenlet.dev/path", "", "'' is not VOLUME=/directory"},
+        {"tokenlet.dev/path", "/shared/sa", "'/shared/sa' is not VOLUME=/directory"},
+        {"tokenlet.dev/path", "=/shared/sa", "'=/shared/sa' is not VOLUME=/directory"},
+        {"tokenlet.dev/path", "v=shared/sa", "'shared/sa' is not an absolute path below /"},
+        {"tokenlet.dev/path", "v=", "'' is not an absolute path below /"},
+        {"tokenlet.dev/path", "v=/", "'/' is not an absolute path below /"},
+        {"tokenlet.dev/path", "v=/shared/../etc", "a part that starts with '..'"},
+        {"tokenlet.dev/path", "v=/shared/..data", "a part that starts with '..'"},
+        {"tokenlet.dev/path", "v=/shared/./sa", "must not hold '//', '.'"},
+        {"tokenlet.dev/path", "v=/shared//sa", "must not hold '//', '.'"},
+        {"tokenlet.dev/path", "v=/shared/sa//", "must not hold '//', '.'"},
+        {"tokenlet.dev/path", "v=/a b", "holds a blank, a colon or a control character"},
+        {"tokenlet.dev/path", "v=/a:b", "holds a blank, a colon or a control character"},
+        {"tokenlet.dev/path", "v=/a\nb", "holds a blank, a colon or a control character"},
+        {"tokenlet.dev/path", "v=/" + std::string(150, 'a'), "is longer than 150 bytes"},
+        {"tokenlet.dev/path", "v=/a,", "'' is not VOLUME=/directory"},
+        {"tokenlet.dev/path", "v=/a,v=/b", "volume v is there twice"},
+        {"tokenlet.dev/path", "v=/a,w=/a", "'/a' and '/a' lie within one another"},
+        {"tokenlet.dev/path", "v=/a/b,w=/a", "'/a' and '/a/b' lie within one another"},
         {"tokenlet.dev/notify", "app", "this version does not carry it out; remove it"},
         {"tokenlet.dev/grace", "2h", "'2h' is not between 0s and 1h"},
         {"tokenlet.dev/grace", "-1s", "-1s"},
@@ -37,6 +55,25 @@ TEST(Annotations, ThatCannotBeCarriedOutAreRefusedByName) {
         EXPECT_EQ(read.error().code, Errc::Invalid);
         EXPECT_TRUE(read.error().what.starts_with("metadata.annotations['" + c.name + "']: ")) << read.error().what;
         EXPECT_NE(read.error().what.find(c.why), std::string::npos) << read.error().what;
+    }
+}
+
+TEST(Annotations, NameAPathForEachVolume) {
+    struct Case {
+        std::string value;
+        std::vector<DirectPath> want;
+    };
+    const Case cases[] = {
+        {"kube-api-access=/shared/sa", {{"kube-api-access", "/shared/sa"}}},
+        {" v = /shared/sa/ ", {{"v", "/shared/sa"}}},
+        {"v=/shared/a, w=/shared/ab", {{"v", "/shared/a"}, {"w", "/shared/ab"}}},
+        {"v=/sh\xc3\xa4red/.hidden/a=b", {{"v", "/sh\xc3\xa4red/.hidden/a=b"}}},
+    };
+    for (const Case& c : cases) {
+        SCOPED_TRACE(c.value);
+        const Result<Annotations> read = read_annotations({{kPathAnnotation, c.value}});
+        ASSERT_TRUE(read) << read.error().what;
+        EXPECT_EQ(read->paths, c.want);
     }
 }
 

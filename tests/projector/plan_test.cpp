@@ -204,5 +204,63 @@ TEST(Plan, OfAnOrdinaryPodTakesAKibibyte) {
     EXPECT_LE(bytes_each, 1200u);
 }
 
+TEST(Compile, PlansAVolumeInTheDirectoryThatItsPodNames) {
+    kube::Pod pod = pod_with({projected("api"), projected("kube-api-access-7x2fk")});
+    pod.volumes.push_back(projected("unmounted"));
+    pod.meta.annotations["tokenlet.dev/path"] = "kube-api-access=/shared/sa,unmounted=/shared/other";
+    const Plan plan = compiled(pod);
+    ASSERT_EQ(names(plan.volumes), (std::vector<std::string>{"api", "kube-api-access-7x2fk", "unmounted"}))
+        << "a path is as good as a mount";
+    EXPECT_FALSE(plan.volumes[0].direct);
+    EXPECT_EQ(plan.volumes[0].place(), "");
+    EXPECT_EQ(plan.volumes[1].place(), "/shared/sa");
+    EXPECT_EQ(plan.volumes[2].place(), "/shared/other");
+    pod.meta.annotations["tokenlet.dev/path"] = "kube-api-access-7x2fk=/shared/sb";
+    EXPECT_NE(compiled(pod), plan);
+}
+
+TEST(Compile, RefusesAPathThatTheConfigurationDoesNotAllowOrThatIsNobodys) {
+    struct Case {
+        std::string_view name;
+        std::string value;
+        std::vector<std::string> allowed;
+        std::string_view why;  // empty: allowed
+    };
+    const Case cases[] = {
+        {"the directory itself", "api=/shared", {"/shared"}, ""},
+        {"below it", "api=/shared/a/b", {"/other", "/shared"}, ""},
+        {"beside it, with its name in front",
+         "api=/shared-too",
+         {"/shared", "/x"},
+         "'/shared-too' lies in none of the directories that the agent's configuration allows in volumes.direct "
+         "(/shared, /x)"},
+        {"nothing is allowed", "api=/shared", {}, "volumes.direct (there are none)"},
+        {"a volume of no Pod", "ghost=/shared", {"/shared"}, "the Pod has no volume 'ghost' that projects files"},
+        {"a volume of a kind that is left alone", "scratch=/shared", {"/shared"}, "no volume 'scratch' that projects"},
+        {"no injected volume", "kube-api-access=/shared", {"/shared"}, "no volume 'kube-api-access' that projects"},
+    };
+    for (const Case& c : cases) {
+        SCOPED_TRACE(c.name);
+        kube::Pod pod = pod_with({projected("api"), {.name = "scratch", .sources = {}}});
+        pod.meta.annotations["tokenlet.dev/path"] = c.value;
+        const Result<Plan> plan = compile(pod, {.ownership = {}, .allocatable = {}, .direct = &c.allowed});
+        if (c.why.empty()) {
+            EXPECT_TRUE(plan) << plan.error().what;
+            continue;
+        }
+        ASSERT_FALSE(plan);
+        EXPECT_TRUE(plan.error().what.starts_with("metadata.annotations['tokenlet.dev/path']: ")) << plan.error().what;
+        EXPECT_NE(plan.error().what.find(c.why), std::string::npos) << plan.error().what;
+    }
+}
+
+TEST(Compile, RefusesTwoNamesForOneVolume) {
+    kube::Pod pod = pod_with({projected("kube-api-access-7x2fk")});
+    pod.meta.annotations["tokenlet.dev/path"] = "kube-api-access=/a,kube-api-access-7x2fk=/b";
+    const Result<Plan> plan = compile(pod, {});
+    ASSERT_FALSE(plan);
+    EXPECT_NE(plan.error().what.find("volume kube-api-access-7x2fk is there twice"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace tokenlet::projector

@@ -59,8 +59,10 @@ std::string Fleet::text_of(const FleetPod& pod) {
         volumes += R"(,{"name":"w","projected":{"sources":[)" + token_source("token", "w", 3600) + ',' +
                    token_source("shared", "v", pod.ttl_seconds) + "]}}";
     }
+    const std::string path =
+        pod.direct().empty() ? "" : R"(,"annotations":{"tokenlet.dev/path":"v=)" + pod.direct() + R"("})";
     return manifest("Pod", pod.key.ns, pod.key.name,
-                    R"(},"spec":{"automountServiceAccountToken":false,"serviceAccountName":")" + pod.account +
+                    path + R"(},"spec":{"automountServiceAccountToken":false,"serviceAccountName":")" + pod.account +
                         R"(","containers":[{"name":"c","volumeMounts":[)" + mounts + R"(]}],"volumes":[)" + volumes +
                         "]}");
 }

@@ -17,8 +17,8 @@
 
 namespace tokenlet::sim {
 
-// Volume "v": a token, the ConfigMap c<number> and, when there is one, o<number>. Volume "w", which comes and goes: a
-// token of its own and the one that "v" has.
+// Volume "v": a token, the ConfigMap c<number> and, when there is one, o<number>; of each third Pod it stands in a directory
+// of its own, /direct/<number>. Volume "w", which comes and goes: a token of its own and the one that "v" has.
 struct FleetPod {
     // What this process of the agent knows from its listings.
     struct Shown {
@@ -44,6 +44,11 @@ struct FleetPod {
     std::optional<BootTime> absent_since;   // the manifest; nothing when it is there
     std::optional<BootTime> dropped_since;  // the second volume
     Shown shown;
+
+    [[nodiscard]] std::string direct() const { return number % 3 == 0 ? "/direct/" + std::to_string(number) : ""; }
+    [[nodiscard]] agent::VolumePath path_of(const std::string& volume) const {
+        return {uid, "kubernetes.io~projected", volume, volume == "v" ? direct() : ""};
+    }
 };
 
 class Fleet {

@@ -453,7 +453,7 @@ void Promises::check_pod(FleetPod& pod) {
                 fail("missing", pod.key.str() + " is in the directory and has no uid");
             continue;
         }
-        const agent::VolumePath path{pod.uid, "kubernetes.io~projected", volume};
+        const agent::VolumePath path = pod.path_of(volume);
         const BootTime free = able(pod, path);
         const auto known = on_disk_.find(path);
         if (known == on_disk_.end() || !world_.names.contains({pod.key.ns, pod.key.name, volume})) {

@@ -39,6 +39,7 @@ agent::CoreSettings World::default_settings() {
     settings.boot_id = "boot-1";
     settings.rotation.max_jitter = 0s;
     settings.ownership = projector::Ownership::Chown;
+    settings.direct = {"/direct"};
     return settings;
 }
 
@@ -320,6 +321,10 @@ void World::answer(agent::PublishVolume& publish) {
             end = End::Fails;
         }
     }
+    if (!publish.path.direct.empty() && !take_place(publish)) {
+        result = fail(Errc::Conflict, publish.path.direct + ": another volume is published there");
+        end = End::Fails;
+    }
     if (end == End::Fails || end == End::FailsHalfway) {
         if (result)
             result = fail(Errc::Io, "fsync: Input/output error");
@@ -357,6 +362,22 @@ void World::answer(agent::PublishVolume& publish) {
         on_publish(publish, end);
     if (core_)  // else it died halfway
         after(publish_latency, [this, path = publish.path, result] { core_->on_published(now(), path, result); });
+}
+
+// A directory outside of volumes.root is marked with Pod, volume and uid; the same Pod's volume may take it over.
+bool World::take_place(const agent::PublishVolume& publish) {
+    const std::pair owner(kube::ObjectKey{publish.record.ns, publish.record.pod}, publish.path.volume);
+    for (auto volume = disk.begin(); volume != disk.end(); ++volume) {
+        const agent::VolumePath& path = volume->first;
+        if (path.direct != publish.path.direct || path == publish.path)
+            continue;
+        if (const auto found = places_.find(path.direct); found != places_.end() && found->second != owner)
+            return false;
+        disk.erase(volume);
+        break;
+    }
+    places_[publish.path.direct] = owner;
+    return true;
 }
 
 void World::answer(const agent::SweepVolume& sweep) {

@@ -157,6 +157,7 @@ private:
     void answer(const agent::RequestToken& request);
     void answer(const agent::WatchObjects& watch);
     void answer(agent::PublishVolume& publish);
+    [[nodiscard]] bool take_place(const agent::PublishVolume& publish);
     void answer(const agent::SweepVolume& sweep);
     void answer(const agent::RemoveVolume& remove);
     void answer(agent::Report& report) { reports.push_back(std::move(report)); }
@@ -185,6 +186,8 @@ private:
     std::map<std::string, std::string> listed_;  // as of the last listing of this process
     std::set<std::string> touched_;              // files since then
     bool listed_before_ = false;
+
+    std::map<std::string, std::pair<kube::ObjectKey, std::string>> places_;  // Pod and volume, by directory
 
     std::unique_ptr<agent::Core> core_;
     std::multimap<BootTime, Action> events_;
