@@ -83,13 +83,13 @@ class Daemon:
         self.environment = {}
         self.configure(**settings)
 
-    def configure(self, *, max_age="24h", jitter="0s", grace="2s", removal_delay="1s"):
+    def configure(self, *, max_age="24h", jitter="0s", grace="2s", removal_delay="1s", direct=""):
         self.config.write_text(f"""apiVersion: tokenlet.dev/v1alpha1
 kind: AgentConfiguration
 nodeName: edge
 stateDir: {self.base}/state
 manifests: {{path: {self.manifests}, removalDelay: {removal_delay}}}
-volumes: {{root: {self.base}/pods, byName: {self.base}/by-name, grace: {grace}}}
+volumes: {{root: {self.base}/pods, byName: {self.base}/by-name, grace: {grace}, direct: [{direct}]}}
 issuer: {{embedded: {{issuer: "https://tokens.example.org", dataDir: {self.base}/authority}}}}
 rotation: {{maxAge: {max_age}, maxJitter: {jitter}}}
 status: {{socket: {self.socket}}}

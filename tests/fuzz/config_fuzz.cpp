@@ -32,8 +32,8 @@ void look_at(const agent::AgentConfiguration& config) {
     must(!root.starts_with(by_name) && !by_name.starts_with(root), "root and byName do not lie within one another");
     for (const std::string& path : config.volumes.direct) {
         must(is_directory(path) && normal(path) != "/", "direct directories are absolute");
-        must(!normal(path).starts_with(root) && !normal(path).starts_with(by_name) &&
-                 !root.starts_with(normal(path)) && !by_name.starts_with(normal(path)),
+        must(!normal(path).starts_with(root) && !normal(path).starts_with(by_name) && !root.starts_with(normal(path)) &&
+                 !by_name.starts_with(normal(path)),
              "what is the agent's own is not direct");
     }
     must(config.manifests.resync > Duration::zero() && config.manifests.removal_delay >= Duration::zero() &&
