@@ -62,9 +62,12 @@ Mounts mounts_of(const kube::Pod& pod, const projector::Plan& plan, const std::s
         };
         for (const kube::VolumeMount& mount : container->volume_mounts) {
             const bool is_injected = projector::is_injected_name(mount.name);
-            const std::string source = by_name + "/" + plan.ns + "/" + plan.name + "/" +
-                                       (is_injected ? std::string(projector::kInjectedVolume) : mount.name);
-            if (std::ranges::find(plan.volumes, mount.name, &projector::VolumePlan::name) == plan.volumes.end())
+            const auto planned = std::ranges::find(plan.volumes, mount.name, &projector::VolumePlan::name);
+            const std::string source = planned != plan.volumes.end() && planned->direct
+                                           ? *planned->direct
+                                           : by_name + "/" + plan.ns + "/" + plan.name + "/" +
+                                                 (is_injected ? std::string(projector::kInjectedVolume) : mount.name);
+            if (planned == plan.volumes.end())
                 remark(mount, "volume " + mount.name + " is not projected by tokenlet");
             else if (!mount.sub_path.empty())
                 remark(mount, "a mount by subPath never sees a rotation; mount " + source +
@@ -108,7 +111,9 @@ Outcome run(const MountsOptions& options) {
     const std::string pod = (*found)->origin.file + ": Pod " + (*found)->meta.key().str();
     const Result<kube::Pod> admitted = admit_draft(**found, set);
     const Result<projector::Plan> plan =
-        admitted ? projector::compile(*admitted, {}) : std::unexpected(admitted.error());
+        admitted
+            ? projector::compile(*admitted, {.ownership = {}, .allocatable = {}, .direct = &config->volumes.direct})
+            : std::unexpected(admitted.error());
     if (!plan)
         return misconfigured({plan.error().code, pod + ": " + plan.error().what});
 

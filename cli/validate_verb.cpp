@@ -229,7 +229,9 @@ void Validation::check_pod(const kube::ManifestSet& set, kube::Pod pod) {
         if (const Result<> allowed = kube::check(*admitted, configuration_->policy); !allowed)
             problem(where, allowed.error().what);
     }
-    const Result<projector::Plan> plan = projector::compile(*admitted, {});
+    const Result<projector::Plan> plan = projector::compile(
+        *admitted,
+        {.ownership = {}, .allocatable = {}, .direct = configuration_ ? &configuration_->volumes.direct : nullptr});
     if (!plan) {
         problem(where, plan.error().what);
         return;

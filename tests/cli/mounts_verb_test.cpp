@@ -118,6 +118,18 @@ TEST_F(MountsTest, APodWithoutVolumesHasNothingToMount) {
     EXPECT_THAT(outcome.complaints, ElementsAre(HasSubstr("Pod production/bare: no container mounts anything")));
 }
 
+TEST_F(MountsTest, AVolumeInADirectoryOfItsOwnIsMountedFromThere) {
+    write("agent.yaml",
+          "apiVersion: tokenlet.dev/v1alpha1\nkind: AgentConfiguration\nissuer: {embedded: {}}\n"
+          "manifests: {path: " +
+              directory_.file("pods.yaml") + "}\nvolumes: {direct: [/shared]}\n");
+    write("pods.yaml",
+          "apiVersion: v1\nkind: Pod\nmetadata: {name: web, annotations: {tokenlet.dev/path: "
+          "kube-api-access=/shared/sa}}\nspec: {containers: [{name: c, image: x}]}\n");
+    EXPECT_THAT(mounts("web").out,
+                HasSubstr("BindReadOnlyPaths=/shared/sa:/var/run/secrets/kubernetes.io/serviceaccount\n"));
+}
+
 TEST_F(MountsTest, APodThatCannotBeProjectedSaysWhy) {
     write("pods.yaml",
           "apiVersion: v1\nkind: Pod\nmetadata: {name: web, annotations: {tokenlet.dev/grace: soon}}\n"

@@ -96,6 +96,17 @@ TEST_F(ValidateTest, ThePolicyOfAConfigurationIsApplied) {
     EXPECT_THAT(outcome.complaints[0], AllOf(HasSubstr(pod), HasSubstr("production")));
 }
 
+TEST_F(ValidateTest, APathOutsideOfWhatTheConfigurationAllowsIsAProblem) {
+    const std::string pod = write("web.yaml", replaced(kPod, "metadata: {",
+                                                       "metadata: {annotations: "
+                                                       "{tokenlet.dev/path: \"kube-api-access=/shared/sa\"}, "));
+    EXPECT_EQ(run(ValidateOptions{{pod}}).code, ExitCode::Done);
+    const std::string config = write("agent.yaml", kConfiguration);
+    const Outcome outcome = run(ValidateOptions{{config, pod}});
+    EXPECT_EQ(outcome.code, ExitCode::Configuration);
+    EXPECT_THAT(outcome.complaints, ElementsAre(HasSubstr("'/shared/sa' lies in none of the directories")));
+}
+
 TEST_F(ValidateTest, AnAccountThatIsNowhereIsRemarkedOn) {
     const std::string pod = write("web.yaml", replaced(kPod, "spec:\n", "spec:\n  serviceAccountName: frontend\n"));
     const Outcome outcome = run(ValidateOptions{{pod}});
