@@ -93,8 +93,23 @@ SHAPES = {
     "plain-config-map": pod("plain-config-map", "configMap: {name: settings, defaultMode: 0440}", security="fsGroup: 3000"),
     "plain-secret": pod("plain-secret", "secret: {secretName: passwords, items: [{key: user, path: a/user, mode: 0400}]}"),
     "plain-downward": pod("plain-downward", "downwardAPI: {items: [{path: a, fieldRef: {fieldPath: metadata.name}}]}"),
+    "plain-config-map-binary": pod("plain-config-map-binary", "configMap: {name: binary}", security="runAsUser: 1000"),
+    "plain-config-map-absent": pod("plain-config-map-absent", "configMap: {name: absent, optional: true}"),
+    "plain-config-map-no-keys": pod("plain-config-map-no-keys", "configMap: {name: empty}", security="fsGroup: 3000"),
+    "plain-secret-user-group": pod("plain-secret-user-group", "secret: {secretName: passwords, defaultMode: 0400}",
+                                   security="runAsUser: 1000, fsGroup: 3000"),
+    "plain-secret-absent-key": pod(
+        "plain-secret-absent-key",
+        "secret: {secretName: passwords, optional: true, items: [{key: absent, path: x}, {key: user, path: b//c/user}]}"),
+    "plain-downward-modes": pod("plain-downward-modes", """downwardAPI: {defaultMode: 0400, items: [
+      {path: sub/labels, mode: 0444, fieldRef: {fieldPath: metadata.labels}},
+      {path: cpu, resourceFieldRef: {containerName: main, resource: limits.cpu, divisor: 1m}}]}""", security="fsGroup: 3000"),
 }
-PLUGINS = {"plain-config-map": "configmap", "plain-secret": "secret", "plain-downward": "downward-api"}
+
+
+def plugin_of(name: str) -> str:
+    plain = {"plain-config-map": "configmap", "plain-secret": "secret", "plain-downward": "downward-api"}
+    return next((plugin for start, plugin in plain.items() if name.startswith(start)), "projected")
 
 
 def trust_bundle(name: str, rest: str, *certificates: pathlib.Path) -> str:
@@ -199,7 +214,7 @@ class Volumes(unittest.TestCase):
     def test_are_the_kubelets_entry_by_entry(self):
         for name, uid in self.uids.items():
             with self.subTest(name):
-                theirs = tree(self.kubelet.wait_for_volume(uid, "v", PLUGINS.get(name, "projected")))
+                theirs = tree(self.kubelet.wait_for_volume(uid, "v", plugin_of(name)))
                 daemon.wait_until(lambda: self.agent.is_ready(name), f"{name} is ready")
-                ours = tree(self.agent.base / "pods" / uid / "volumes" / f"kubernetes.io~{PLUGINS.get(name, 'projected')}" / "v")
+                ours = tree(self.agent.base / "pods" / uid / "volumes" / f"kubernetes.io~{plugin_of(name)}" / "v")
                 self.assertEqual([], differences(theirs, ours))
