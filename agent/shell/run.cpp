@@ -39,9 +39,10 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr seconds kOnceTime{120};                      // for Mode::Once to project everything
-constexpr std::chrono::milliseconds kStopTime{5'000};  // for a disk to finish what it is writing; half of TimeoutStopSec
-constexpr std::size_t kNamedPods = 10;                 // of those not ready, in one message
+constexpr seconds kOnceTime{120};  // for Mode::Once to project everything
+constexpr std::chrono::milliseconds kStopTime{
+    5'000};                             // for a disk to finish what it is writing; half of TimeoutStopSec
+constexpr std::size_t kNamedPods = 10;  // of those not ready, in one message
 constexpr char kAdviceFile[] = "missing-rights.yaml";  // in stateDir
 
 std::uint64_t random_bits() {
