@@ -6,6 +6,7 @@
 
 #include "base/base64.h"
 #include "kube/api_client.h"
+#include "kube/names.h"
 #include "kube/node_json.h"
 
 namespace tokenlet::agent {
@@ -16,7 +17,8 @@ std::string head(std::string_view api_version, std::string_view kind, const std:
     return "apiVersion: " + std::string(api_version) + "\nkind: " + std::string(kind) +
            "\nmetadata:\n  name: " + kube::json_string(name) + "\n" +
            (ns.empty() ? "" : "  namespace: " + kube::json_string(ns) + "\n") +
-           "  labels: {app.kubernetes.io/managed-by: tokenlet, tokenlet.dev/node: " + kube::json_string(node) + "}\n";
+           "  labels: {app.kubernetes.io/managed-by: tokenlet, tokenlet.dev/node: " +
+           kube::json_string(kube::label_value_of(node)) + "}\n";
 }
 
 std::string list_of(const std::set<std::string>& names) {

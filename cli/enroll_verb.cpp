@@ -61,13 +61,14 @@ Result<agent::Enrollment> enrollment_of(const agent::AgentConfiguration& config,
     return enrollment;
 }
 
-Result<std::string> admin_kubeconfig(const std::string& given) {
-    if (!given.empty())
-        return given;
+// As kubectl finds it.
+Result<kube::ClusterAccess> admin_access(const EnrollOptions& options) {
+    if (!options.kubeconfig.empty())
+        return kube::read_kubeconfig(options.kubeconfig, options.context);
     if (const char* named = std::getenv("KUBECONFIG"); named != nullptr && *named != '\0')
-        return std::string(named);
+        return kube::read_kubeconfigs(named, options.context);
     if (const char* home = std::getenv("HOME"); home != nullptr)
-        return std::string(home) + "/.kube/config";
+        return kube::read_kubeconfig(std::string(home) + "/.kube/config", options.context);
     return fail(Errc::NotFound, "an administrator's kubeconfig is needed: --kubeconfig FILE");
 }
 
@@ -111,12 +112,12 @@ Result<Secret> first_token(agent::BlockingClient& client, const agent::Enrollmen
     return std::move(issued.token);
 }
 
-Result<std::string> enroll(const agent::AgentConfiguration& config, const agent::Enrollment& enrollment,
-                           kube::ClusterAccess access) {
+// `done` says what was done, a line each, also when the rest could not be.
+Result<> enroll(const agent::AgentConfiguration& config, const agent::Enrollment& enrollment,
+                kube::ClusterAccess access, std::string& done) {
     const UniqueFd state = TRY(agent::make_safe_directory(config.state_dir, {.above = 0755, .last = 0711}), "stateDir");
     const Secret ca = TRY(ca_of(access.cluster), "certificate authority");
     auto client = TRY(agent::BlockingClient::create(std::move(access)));
-    std::string done;
     for (const agent::EnrolledObject& object : agent::objects_for(enrollment)) {
         TRY(apply(client, object));
         done += object.what + " applied\n";
@@ -133,7 +134,7 @@ Result<std::string> enroll(const agent::AgentConfiguration& config, const agent:
     done += path + " written: the cluster, and that credential\n";
     done += "agent.yaml needs: issuer: {kubernetes: {kubeconfig: " + path +
             ", self: {serviceAccount: " + enrollment.account.str() + "}}}\n";
-    return done;
+    return {};
 }
 
 }  // namespace
@@ -151,16 +152,14 @@ Outcome run(const EnrollOptions& options) {
             outcome.out += (outcome.out.empty() ? "" : "---\n") + object.yaml;
         return outcome;
     }
-    const Result<std::string> path = admin_kubeconfig(options.kubeconfig);
-    if (!path)
-        return misconfigured(path.error());
-    Result<kube::ClusterAccess> access = kube::read_kubeconfig(*path, options.context);
+    Result<kube::ClusterAccess> access = admin_access(options);
     if (!access)
         return misconfigured(std::move(access.error()));
-    Result<std::string> done = enroll(*config, *enrollment, std::move(*access));
-    if (!done)
-        return failed(std::move(done.error()).with("enroll"));
-    return {.out = std::move(*done)};
+    std::string done;
+    const Result<> enrolled = enroll(*config, *enrollment, std::move(*access), done);
+    Outcome outcome = enrolled ? Outcome{} : failed(Error(enrolled.error()).with("enroll"));
+    outcome.out = std::move(done);
+    return outcome;
 }
 
 }  // namespace tokenlet::cli

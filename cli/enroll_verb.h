@@ -6,7 +6,7 @@
 //          With dry_run nothing is called and nothing written: the manifests go to stdout.
 // Owns     nothing.     Threads  any.
 // Errors   in the Outcome: Configuration for a kubeconfig or configuration that cannot be read, Failed with the server's
-//          words for what it refuses; what was applied before stays, and applying it again changes nothing.
+//          words for what it refuses; what was applied before stays, is on stdout, and applying it again changes nothing.
 #pragma once
 
 #include <string>
@@ -18,7 +18,7 @@ namespace tokenlet::cli {
 
 struct EnrollOptions {
     std::string config{};      // the agent's; empty: its default path, if that is there
-    std::string kubeconfig{};  // the administrator's; empty: $KUBECONFIG, else ~/.kube/config
+    std::string kubeconfig{};  // the administrator's; empty: those in $KUBECONFIG, else ~/.kube/config
     std::string context{};
     std::vector<std::string> serves{};  // "NAMESPACE/NAME" of accounts
     bool dry_run = false;

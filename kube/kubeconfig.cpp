@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <deque>
 
 #include "base/base64.h"
 #include "base/did_you_mean.h"
@@ -81,6 +82,13 @@ Material read_material(const File& file, Fields& fields, std::string_view key, s
     }
     wipe_memory(encoded.data(), encoded.size());
     return material;
+}
+
+Result<Secret> read_file(const std::string& path) {
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+    if (!fd)
+        return fail_errno(errno, "open", path);
+    return read_all(fd.get(), kMaxKubeconfigBytes, path);
 }
 
 bool is_token(std::string_view text) {
@@ -230,27 +238,39 @@ void read_cluster(const File& file, Fields& entry, Cluster& cluster) {
     read_exec_extension(fields, cluster);
 }
 
-// One of the three lists of named entries.
+// One of the files that are read together.
+struct Source {
+    File file;
+    Fields& top;
+};
+
+// One of the three lists of named entries, in all files. Of two files that name one entry the first counts, and all of it.
 class Entries {
 public:
-    Entries(Fields& top, std::string_view list) : top_(top), list_(list) {}
+    Entries(std::vector<Source>& sources, std::string_view list) : sources_(sources), list_(list) {}
 
-    // Calls use(Fields&) for the entry of that name, and passes over the others. False: there is none.
+    // Calls use(Source&, Fields&) for the entry of that name, and passes over the others. False: there is none.
     template <class Use>
     bool find(std::string_view name, Use&& use) {
         bool found = false;
-        top_.for_each(list_, [&](Fields& entry, std::size_t) {
-            std::string entry_name = entry.required("name");
-            if (std::ranges::find(names_, entry_name) != names_.end())
-                entry.fail("name", "stands for another entry already");
-            else if (entry_name == name) {
-                found = true;
-                use(entry);
-            }
-            names_.push_back(std::move(entry_name));
-            if (names_.back() != name)
-                entry.ignore_others();
-        });
+        for (Source& source : sources_) {
+            const bool found_before = found;
+            std::vector<std::string> names;
+            source.top.for_each(list_, [&](Fields& entry, std::size_t) {
+                std::string entry_name = entry.required("name");
+                const bool is_meant = entry_name == name && !found_before;
+                if (std::ranges::find(names, entry_name) != names.end())
+                    entry.fail("name", "stands for another entry already");
+                else if (is_meant) {
+                    found = true;
+                    use(source, entry);
+                }
+                if (!is_meant)
+                    entry.ignore_others();
+                names.push_back(std::move(entry_name));
+            });
+            names_.insert(names_.end(), std::make_move_iterator(names.begin()), std::make_move_iterator(names.end()));
+        }
         return found;
     }
 
@@ -263,110 +283,182 @@ public:
     }
 
 private:
-    Fields& top_;
+    std::vector<Source>& sources_;
     std::string_view list_;
     std::vector<std::string> names_;
 };
 
-// Where a name that leads nowhere was taken from.
+// Where a name that may lead nowhere was taken from.
 struct Link {
+    Source* source = nullptr;
     int line = 1;
     std::string path;
     std::string name;
 };
 
-Link link(Fields& fields, std::string_view key, std::string name) {
+Link link(Source& source, Fields& fields, std::string_view key, std::string name) {
     const Node* node = fields.node(key);
-    return {node == nullptr ? fields.line() : node->line, FieldPath{&fields.path(), key}.str(), std::move(name)};
+    return {&source, node == nullptr ? fields.line() : node->line, FieldPath{&fields.path(), key}.str(),
+            std::move(name)};
 }
 
 class Reader {
 public:
-    Reader(Fields& top, const File& file) : top_(top), file_(file) {}
+    explicit Reader(std::vector<Source>& sources) : sources_(sources) {}
 
     ClusterAccess read(std::string_view wanted) {
-        check_kind();
-        top_.ignore({"preferences", "extensions"});
+        for (Source& source : sources_) {
+            check_kind(source.top);
+            source.top.ignore({"preferences", "extensions"});
+        }
         read_context(wanted);
         read_linked("clusters", "cluster", cluster_,
-                    [&](Fields& entry) { read_cluster(file_, entry, access_.cluster); });
-        read_linked("users", "user", user_, [&](Fields& entry) { read_user(file_, entry, access_.user); });
+                    [&](Source& source, Fields& entry) { read_cluster(source.file, entry, access_.cluster); });
+        read_linked("users", "user", user_,
+                    [&](Source& source, Fields& entry) { read_user(source.file, entry, access_.user); });
         access_.cluster.name = cluster_.name;
         access_.user.name = user_.name;
         return std::move(access_);
     }
 
 private:
-    void check_kind() {
-        if (const auto version = top_.string("apiVersion"); version && *version != "v1")
-            top_.fail("apiVersion", "must be v1");
-        if (const auto kind = top_.string("kind"); kind && *kind != "Config")
-            top_.fail("kind", "must be Config: this is no kubeconfig");
+    static void check_kind(Fields& top) {
+        if (const auto version = top.string("apiVersion"); version && *version != "v1")
+            top.fail("apiVersion", "must be v1");
+        if (const auto kind = top.string("kind"); kind && *kind != "Config")
+            top.fail("kind", "must be Config: this is no kubeconfig");
     }
 
     void read_context(std::string_view wanted) {
-        const std::string current = text_or_empty(top_, "current-context");
-        const std::string name(wanted.empty() ? std::string_view(current) : wanted);
-        access_.name = file_.path + ", context '" + shown(name) + "'";
-        Entries contexts(top_, "contexts");
-        const bool found = contexts.find(name, [&](Fields& entry) {
+        std::string name(wanted);
+        Source* said_by = &sources_.front();
+        for (Source& source : sources_) {
+            const std::string current = text_or_empty(source.top, "current-context");
+            if (name.empty() && !current.empty()) {
+                name = current;
+                said_by = &source;
+            }
+        }
+        Entries contexts(sources_, "contexts");
+        const bool found = contexts.find(name, [&](Source& source, Fields& entry) {
             Fields fields = entry.mapping("context");
-            cluster_ = link(fields, "cluster", fields.required("cluster"));
-            user_ = link(fields, "user", text_or_empty(fields, "user"));
+            cluster_ = link(source, fields, "cluster", fields.required("cluster"));
+            user_ = link(source, fields, "user", text_or_empty(fields, "user"));
             access_.ns = text_or_empty(fields, "namespace");
             fields.ignore({"extensions"});
+            said_by = &source;
         });
+        access_.name = said_by->file.path + ", context '" + shown(name) + "'";
         if (name.empty())
-            top_.fail("current-context", "is not set, and no context was asked for");
+            said_by->top.fail("current-context", "is not set, and no context was asked for");
         else if (!found)
-            top_.fail(wanted.empty() ? "current-context" : "contexts", contexts.nothing_called("context", name));
+            said_by->top.fail(wanted.empty() ? "current-context" : "contexts",
+                              contexts.nothing_called("context", name));
     }
 
     template <class Use>
     void read_linked(std::string_view list, std::string_view what, const Link& link, Use&& use) {
-        Entries entries(top_, list);
+        Entries entries(sources_, list);
         if (entries.find(link.name, use) || link.name.empty())
             return;
-        top_.problems().add(link.line, FieldPath{}, link.path + ": " + entries.nothing_called(what, link.name));
+        link.source->top.problems().add(link.line, FieldPath{},
+                                        link.path + ": " + entries.nothing_called(what, link.name));
     }
 
-    Fields& top_;
-    const File& file_;
+    std::vector<Source>& sources_;
     Link cluster_;
     Link user_;
     ClusterAccess access_;
 };
 
-}  // namespace
-
-Result<ClusterAccess> parse_kubeconfig(std::string_view text, const std::string& path, std::string_view context) {
-    Documents documents(text);
+// What one of several files holds; nothing when that is no document at all.
+Result<std::optional<Document>> document_of(const KubeconfigText& file) {
+    Documents documents(file.text);
     std::optional<Document> document = documents.next();
     if (!document)
-        return fail(Errc::Invalid, path + ": is empty; a kubeconfig names clusters, users and contexts");
+        return std::nullopt;
     if (!document->root)
-        return std::unexpected(std::move(document->root.error()).with(path));
-    const WipedAtTheEnd wiped(*document->root);
-    if (const std::optional<Document> second = documents.next())
-        return fail(Errc::Invalid, path + ": line " + std::to_string(second->line) + ": a kubeconfig is one document");
+        return std::unexpected(std::move(document->root.error()).with(file.path));
+    if (const std::optional<Document> second = documents.next()) {
+        const WipedAtTheEnd wiped(*document->root);
+        return fail(Errc::Invalid,
+                    file.path + ": line " + std::to_string(second->line) + ": a kubeconfig is one document");
+    }
+    return document;
+}
 
-    const File file{path};
+// A document, and what is wrong with it.
+struct Parsed {
+    const std::string& path;
+    Document document;
+    WipedAtTheEnd wiped;
     Problems problems;
+
+    Parsed(const std::string& file, Document&& read) : path(file), document(std::move(read)), wiped(*document.root) {}
+    Parsed(const Parsed&) = delete;
+    Parsed& operator=(const Parsed&) = delete;
+};
+
+}  // namespace
+
+Result<ClusterAccess> parse_kubeconfigs(std::span<const KubeconfigText> files, std::string_view context) {
+    std::deque<Parsed> parsed;
+    for (const KubeconfigText& file : files)
+        if (std::optional<Document> document = TRY(document_of(file)))
+            parsed.emplace_back(file.path, std::move(*document));
+    if (parsed.empty())
+        return fail(Errc::Invalid, (files.empty() ? std::string("no kubeconfig") : files.front().path) +
+                                       ": is empty; a kubeconfig names clusters, users and contexts");
     std::optional<ClusterAccess> access;
     {
-        Fields top(*document->root, problems, Values::Hidden);
-        access = Reader(top, file).read(context);
+        std::deque<Fields> tops;
+        std::vector<Source> sources;
+        for (Parsed& file : parsed)
+            sources.push_back({File{file.path}, tops.emplace_back(*file.document.root, file.problems, Values::Hidden)});
+        access = Reader(sources).read(context);
     }
-    TRY(problems.result(), path);
+    for (const Parsed& file : parsed)
+        TRY(file.problems.result(), file.path);
     return std::move(*access);
 }
 
+Result<ClusterAccess> parse_kubeconfig(std::string_view text, const std::string& path, std::string_view context) {
+    const KubeconfigText file{path, text};
+    return parse_kubeconfigs(std::span(&file, 1), context);
+}
+
 Result<ClusterAccess> read_kubeconfig(const std::string& path, std::string_view context) {
-    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
-    if (!fd)
-        return fail_errno(errno, "open", path);
-    const Secret text = TRY(read_all(fd.get(), kMaxKubeconfigBytes, path));
+    const Secret text = TRY(read_file(path));
     return parse_kubeconfig(text.view(), path, context);
+}
+
+Result<ClusterAccess> read_kubeconfigs(std::string_view list, std::string_view context) {
+    std::vector<std::string> paths;
+    for (std::size_t begin = 0; begin <= list.size();) {
+        const std::size_t end = std::min(list.find(':', begin), list.size());
+        std::string path(list.substr(begin, end - begin));
+        if (!path.empty() && std::ranges::find(paths, path) == paths.end())
+            paths.push_back(std::move(path));
+        begin = end + 1;
+    }
+    std::vector<Secret> texts;
+    std::vector<KubeconfigText> files;
+    texts.reserve(paths.size());
+    Result<> missing = fail(Errc::NotFound, "no kubeconfig is named");
+    for (const std::string& path : paths) {
+        Result<Secret> text = read_file(path);
+        if (!text && text.error().code != Errc::NotFound)
+            return std::unexpected(std::move(text.error()));
+        if (!text) {
+            missing = std::unexpected(std::move(text.error()));
+            continue;
+        }
+        texts.push_back(std::move(*text));
+        files.push_back({path, texts.back().view()});
+    }
+    if (files.empty())
+        return std::unexpected(std::move(missing.error()));
+    return parse_kubeconfigs(files, context);
 }
 
 }  // namespace tokenlet::kube

@@ -9,7 +9,8 @@
 // Owns     what the file holds of secrets, in Secret.     Threads  any.
 // Errors   Invalid, "FILE: line N: users[0].user.client-key-data: what is wrong", the first few; no value is quoted but names.
 //          NotFound, Denied and Io when the file cannot be read.
-// Source   kubernetes client-go tools/clientcmd/api/v1/types.go, client_config.go, validation.go; the exec plugin:
+// Source   kubernetes client-go tools/clientcmd/api/v1/types.go, client_config.go, validation.go; several files:
+//          tools/clientcmd/loader.go, ClientConfigLoadingRules.Load; the exec plugin:
 //          pkg/apis/clientauthentication/v1/types.go.
 // Differs  client-go passes over unknown fields: here the chosen context, cluster and user are read strictly, as a misspelt
 //          certificate-authority is otherwise found out by a failing handshake. Plain http is taken for loopback only. What a
@@ -19,6 +20,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -94,8 +96,18 @@ struct ClusterAccess {
 
 [[nodiscard]] Result<ClusterAccess> read_kubeconfig(const std::string& path, std::string_view context);
 
+// As $KUBECONFIG names them: paths with colons between them, of which some may not be there.
+[[nodiscard]] Result<ClusterAccess> read_kubeconfigs(std::string_view list, std::string_view context);
+
 // `path` names the file in messages, and its directory is where relative paths start.
 [[nodiscard]] Result<ClusterAccess> parse_kubeconfig(std::string_view text, const std::string& path,
                                                      std::string_view context);
+
+// Several files are read as if they were one: of what two of them say the first one's word counts, for an entry as a whole.
+struct KubeconfigText {
+    std::string path;
+    std::string_view text;
+};
+[[nodiscard]] Result<ClusterAccess> parse_kubeconfigs(std::span<const KubeconfigText> files, std::string_view context);
 
 }  // namespace tokenlet::kube

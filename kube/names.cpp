@@ -97,6 +97,13 @@ std::string check_label_value(std::string_view text) {
                : "a valid label must be an empty string or " + std::string(kLabelKeyRule).substr(5);
 }
 
+std::string label_value_of(std::string_view name) {
+    std::string value(name.substr(0, kLongestLabel));
+    while (!value.empty() && !is_alphanumeric(value.back()))
+        value.pop_back();
+    return value;
+}
+
 std::string check_config_key(std::string_view text) {
     if (text.size() > kLongestSubdomain)
         return too_long(kLongestSubdomain);

@@ -3,8 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace tokenlet::kube {
 namespace {
@@ -289,6 +293,101 @@ TEST(ReadKubeconfig, RefusesADirectory) {
     const auto access = read_kubeconfig("/etc", "");
     ASSERT_FALSE(access);
     EXPECT_EQ(access.error().what, "read(/etc): Is a directory");
+}
+
+constexpr std::string_view kContexts =
+    "current-context: edge\ncontexts:\n- {name: edge, context: {cluster: shop, user: agent}}\n";
+constexpr std::string_view kClusters =
+    "clusters:\n- {name: shop, cluster: {server: 'https://a', certificate-authority: ca.crt}}\n";
+constexpr std::string_view kUsers = "users:\n- {name: agent, user: {tokenFile: token}}\n";
+
+TEST(ParseKubeconfigs, ReadsSeveralFilesAsOne) {
+    const KubeconfigText files[] = {{"/one/config", kContexts}, {"/two/config", kClusters}, {"/three/config", kUsers}};
+    const auto access = parse_kubeconfigs(files, "");
+    ASSERT_TRUE(access) << access.error().what;
+    EXPECT_EQ(access->name, "/one/config, context 'edge'");
+    EXPECT_EQ(access->cluster.certificate_authority.file, "/two/ca.crt") << "from where that file is";
+    EXPECT_EQ(access->user.token.file, "/three/token");
+    EXPECT_EQ(access->user.token.where, "/three/config: line 2: users[0].user.tokenFile");
+}
+
+TEST(ParseKubeconfigs, TakesTheFirstFilesWord) {
+    const std::string whole = std::string(kContexts) + std::string(kClusters) + std::string(kUsers);
+    const std::string other =
+        "current-context: other\ncontexts:\n- {name: edge, context: {cluster: other, user: agent, namespace: n}}\n"
+        "- {name: other, context: {cluster: shop, user: agent}}\n"
+        "clusters:\n- {name: shop, cluster: {server: 'https://b', tls-server-name: b}}\n"
+        "users:\n- {name: agent, user: {token: b}}\n";
+    const KubeconfigText files[] = {{"/one", "kind: Config\n"}, {"/empty", ""}, {"/two", whole}, {"/three", other}};
+    const auto access = parse_kubeconfigs(files, "");
+    ASSERT_TRUE(access) << access.error().what;
+    EXPECT_EQ(access->name, "/two, context 'edge'");
+    EXPECT_EQ(access->cluster.server, "https://a:443");
+    EXPECT_EQ(access->cluster.tls_server_name, "") << "an entry is taken as a whole";
+    EXPECT_EQ(access->user.token.file, "/token");
+    EXPECT_EQ(access->ns, "");
+    const auto asked = parse_kubeconfigs(files, "other");
+    ASSERT_TRUE(asked) << asked.error().what;
+    EXPECT_EQ(asked->name, "/three, context 'other'");
+    EXPECT_EQ(asked->cluster.server, "https://a:443");
+}
+
+TEST(ParseKubeconfigs, NamesTheFileThatIsWrong) {
+    struct Case {
+        std::string_view name;
+        std::vector<KubeconfigText> files;
+        std::string_view context;
+        std::string_view want;
+    };
+    const Case cases[] = {
+        {"a link that leads nowhere, where it stands",
+         {{"/one", kContexts}, {"/two", "clusters: []\n"}},
+         "",
+         "/one: line 3: contexts[0].context.cluster: no cluster 'shop' in clusters, which is empty"},
+        {"a context of no file, where it was named",
+         {{"/one", kClusters},
+          {"/two", "current-context: edg\ncontexts:\n- {name: edge, context: {cluster: shop}}\n"}},
+         "",
+         "/two: line 1: current-context: no context 'edg' in contexts, did you mean 'edge'?"},
+        {"broken text in the last", {{"/one", kContexts}, {"/two", "a: [\n"}}, "", "/two: "},
+        {"an entry of the second",
+         {{"/one", kContexts},
+          {"/two", "clusters:\n- {name: shop, cluster: {server: 'ftp://a'}}\n"},
+          {"/three", kUsers}},
+         "",
+         "/two: line 2: clusters[0].cluster.server: "},
+        {"two of one name in one file",
+         {{"/one", kContexts},
+          {"/two", "clusters:\n- {name: shop, cluster: {server: 'https://a'}}\n- {name: shop, cluster: {}}\n"},
+          {"/three", kUsers}},
+         "",
+         "/two: line 3: clusters[1].name: stands for another entry already"},
+        {"nothing in any", {{"/one", ""}, {"/two", "# nothing\n"}}, "", "/one: is empty"},
+    };
+    for (const Case& c : cases) {
+        SCOPED_TRACE(c.name);
+        const auto access = parse_kubeconfigs(c.files, c.context);
+        ASSERT_FALSE(access);
+        EXPECT_EQ(access.error().code, Errc::Invalid);
+        EXPECT_EQ(access.error().what.substr(0, c.want.size()), c.want) << access.error().what;
+    }
+}
+
+TEST(ReadKubeconfigs, PassesOverFilesThatAreNotThereUnlessNoneIs) {
+    std::string directory = std::filesystem::temp_directory_path() / "tokenlet-kubeconfig-XXXXXX";
+    ASSERT_NE(::mkdtemp(directory.data()), nullptr);
+    const std::string file = directory + "/config";
+    std::ofstream(file) << kContexts << kClusters << kUsers;
+    const auto access = read_kubeconfigs("/nonexistent/a::" + file + ":" + file + ":/nonexistent/b", "");
+    ASSERT_TRUE(access) << access.error().what;
+    EXPECT_EQ(access->user.token.file, directory + "/token");
+    const auto none = read_kubeconfigs("/nonexistent/a:/nonexistent/b", "");
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().code, Errc::NotFound);
+    EXPECT_EQ(none.error().what, "open(/nonexistent/b): No such file or directory");
+    EXPECT_FALSE(read_kubeconfigs(file + ":/etc", "")) << "a directory is there, and no kubeconfig";
+    EXPECT_FALSE(read_kubeconfigs(":", ""));
+    std::filesystem::remove_all(directory);
 }
 
 }  // namespace

@@ -62,6 +62,13 @@ TEST(LabelValue, MayBeEmpty) {
         {{"", ""}, {"v1.2_x", ""}, {"a b", "a valid label"}, {"-a", "a valid label"}, {std::string(64, 'a'), "63"}});
 }
 
+TEST(LabelValue, IsMadeOfANameThatMayBeLonger) {
+    EXPECT_EQ(label_value_of("edge-7.example.org"), "edge-7.example.org");
+    EXPECT_EQ(label_value_of(std::string(62, 'a') + "bc"), std::string(62, 'a') + "b");
+    EXPECT_EQ(label_value_of(std::string(60, 'a') + "-.-example"), std::string(60, 'a')) << "ends as a label must";
+    EXPECT_EQ(check_label_value(label_value_of(std::string(253, 'a'))), "");
+}
+
 TEST(ConfigKey, IsAFileName) {
     expect_complaints(check_config_key, {{"ca.crt", ""},
                                          {".dockerconfigjson", ""},
