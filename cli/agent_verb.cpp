@@ -25,9 +25,12 @@ Outcome run(const AgentOptions& options) {
     if (print(remarks) != ExitCode::Done)
         return {.code = ExitCode::Failed};
 
-    if (Result<> ended = agent::run_agent(*configuration, options.mode); !ended)
-        return failed(std::move(ended.error()));
-    return {};
+    auto ended = agent::run_agent(*configuration, options.mode);
+    if (ended)
+        return {};
+    if (ended.error().fault == agent::Fault::Configuration)
+        return misconfigured(std::move(ended.error().error).with(options.config));
+    return failed(std::move(ended.error().error));
 }
 
 }  // namespace tokenlet::cli

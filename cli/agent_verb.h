@@ -2,7 +2,7 @@
 // `tokenlet agent` and `tokenlet once`: read the configuration and run the agent.
 //
 // Shapes   options in, Outcome out.     Owns  nothing.     Threads  the main thread.
-// Errors   in the Outcome: Configuration for the file, Failed for what stops the agent.
+// Errors   in the Outcome: Configuration for the file and the kubeconfig it names, Failed for what stops the agent.
 #pragma once
 
 #include <string>

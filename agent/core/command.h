@@ -92,6 +92,7 @@ struct RequestToken {
     RequestId id = 0;
     kube::TokenRequest request;
     BootTime needed_by{};  // when readers are lost without it: of several, the first goes first
+    std::optional<kube::BoundObjectRef> held_binding{};  // of the token that it replaces
 };
 
 // What a source of objects other than the manifests can tell of.

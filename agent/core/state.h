@@ -209,6 +209,7 @@ private:
     [[nodiscard]] Duration backoff(unsigned failures, Errc code, std::optional<Duration> left);
     [[nodiscard]] WallTime issuer_now(Now now) const { return now.wall + skew_; }
     [[nodiscard]] BootTime needed_by(Now now, const TokenCache::Token& token) const;
+    [[nodiscard]] std::optional<kube::BoundObjectRef> held_binding(const TokenCache::Token& token) const;
 
     // pods.cpp
     PodState& make_pod(kube::ObjectKey key, std::string uid);

@@ -193,11 +193,30 @@ void Core::State::ask_for_tokens(Now now) {
             continue;
         }
         const BootTime lost = needed_by(now, *use.token);
-        commands_.emplace_back(
-            RequestToken{.id = tokens_.begin(*use.token, now.boot), .request = request_of(use), .needed_by = lost});
+        commands_.emplace_back(RequestToken{.id = tokens_.begin(*use.token, now.boot),
+                                            .request = request_of(use),
+                                            .needed_by = lost,
+                                            .held_binding = held_binding(*use.token)});
         deadlines_.set({DeadlineKind::Token, id}, now.boot + rotation::kAnswerTimeout);
         ++requests_;
     }
+}
+
+// Of a token of this issuer: what another one bound to is nothing here.
+std::optional<kube::BoundObjectRef> Core::State::held_binding(const TokenCache::Token& token) const {
+    if (!token.held || (!settings_.issuer.empty() && token.held->issuer != settings_.issuer))
+        return std::nullopt;
+    const Result<kube::Jwt> jwt = kube::read_jwt(token.held->bytes.view(), kube::JwtText::LeftOut);
+    if (!jwt)
+        return std::nullopt;
+    const auto ref = [](std::string kind, const kube::Jwt::Ref& object) {
+        return kube::BoundObjectRef{std::move(kind), object.name, object.uid};
+    };
+    if (jwt->pod)
+        return ref("Pod", *jwt->pod);
+    if (jwt->secret)
+        return ref("Secret", *jwt->secret);
+    return jwt->node ? std::optional(ref("Node", *jwt->node)) : std::nullopt;
 }
 
 void Core::State::on_token(Now now, RequestId id, TokenAnswer answer) {

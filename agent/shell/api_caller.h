@@ -3,12 +3,13 @@
 //
 // Shapes   done is called once, never before the call has returned; or never, when the client goes first.
 //          BlockingClient is for programs that have nothing else to do: it waits for each answer.
-// Units    none.     Owns  BlockingClient: a loop and a client of its own.     Threads  the caller's.
+// Units    none.     Owns  its clients; BlockingClient a loop, too.     Threads  the caller's.
 // Errors   kube/api_client.h.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "agent/shell/loop.h"
 #include "base/result.h"
@@ -17,6 +18,9 @@
 namespace tokenlet::agent {
 
 using ApiCaller = std::function<void(kube::ApiRequest, std::move_only_function<void(kube::ApiResult)>)>;
+
+// The same for calls that may be given up: they end with what is returned.
+using ApiStarter = std::function<kube::ApiCall(kube::ApiRequest, std::move_only_function<void(kube::ApiResult)>)>;
 
 class BlockingClient {
 public:

@@ -5,8 +5,13 @@
 
 namespace tokenlet::agent {
 
+std::string secret_command(const std::string& ns, const std::string& name) {
+    // The type is that of enroll's: a type cannot be changed afterwards.
+    return "kubectl -n " + ns + " create secret generic " + name + " --type=tokenlet.dev/bound-object";
+}
+
 std::vector<Binding::Candidate> Binding::candidates(const kube::TokenRequest& request, PodAtServer pod,
-                                                    BootTime now) const {
+                                                    const Candidate& held, BootTime now) const {
     const kube::BoundObjectRef secret{"Secret", settings_.secret_name, ""};
     const kube::BoundObjectRef node{"Node", node_name_, ""};
     switch (settings_.mode) {
@@ -24,13 +29,18 @@ std::vector<Binding::Candidate> Binding::candidates(const kube::TokenRequest& re
             break;
     }
     std::vector<Candidate> all;
+    const auto add = [&](const kube::BoundObjectRef& object, const Place& place) {
+        const bool is_held = held && held->kind == object.kind && held->name == object.name &&
+                             (object.uid.empty() || held->uid == object.uid);
+        if (is_held || !is_known_missing(place, now))
+            all.emplace_back(object);
+        return is_held;
+    };
     if (pod == PodAtServer::Possible && request.bound_object_ref &&
-        !is_known_missing({"Pod", request.bound_object_ref->uid}, now))
-        all.emplace_back(request.bound_object_ref);
-    if (!is_known_missing({"Secret", request.ns}, now))
-        all.emplace_back(secret);
-    if (!is_known_missing({"Node", ""}, now))
-        all.emplace_back(node);
+        add(*request.bound_object_ref, {"Pod", request.bound_object_ref->uid}))
+        return all;
+    if (add(secret, {"Secret", request.ns}) || add(node, {"Node", ""}))
+        return all;
     all.emplace_back(std::nullopt);
     return all;
 }
@@ -45,6 +55,7 @@ bool Binding::is_missing(const kube::ApiError& refusal, const kube::TokenRequest
     const bool unfit = refusal.http_status == 400 && refusal.message.find("cannot bind token") != std::string::npos;
     if (!absent && !another && !unfit)
         return false;
+    std::erase_if(missing_, [&](const auto& found) { return found.second + kLookForBoundObject <= now; });
     missing_[{bound.kind, bound.kind == "Pod" ? bound.uid : bound.kind == "Secret" ? tried.ns : ""}] = now;
     return true;
 }
@@ -61,11 +72,15 @@ std::string Binding::explain(const kube::TokenRequest& tried) const {
             return "boundObject.mode: pod needs a Pod " + name +
                    " of that uid at the API server: give the manifest the uid it has there, or use mode: auto";
         case BoundObjectMode::Secret:
-            return "boundObject.mode: secret needs that Secret: kubectl -n " + tried.ns + " create secret generic " +
-                   name + ", or use mode: auto";
+            return "boundObject.mode: secret needs that Secret: " + secret_command(tried.ns, name) +
+                   ", or use mode: auto";
         case BoundObjectMode::Node:
             return "boundObject.mode: node needs a Node of this name: set nodeName to one that is there, or use mode: "
                    "auto";
+        case BoundObjectMode::Auto:
+            return revoked(tried) + (tried.bound_object_ref && tried.bound_object_ref->kind == "Secret"
+                                         ? "; to let this host in again: " + secret_command(tried.ns, name)
+                                         : "; to go on without it, set boundObject.mode");
         default:
             return "";
     }

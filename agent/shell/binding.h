@@ -15,6 +15,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -30,6 +31,9 @@ inline constexpr std::chrono::minutes kLookForBoundObject{10};  // again, after 
 // Whether the API server may have a Pod of that uid.
 enum class PodAtServer { Possible, Impossible };
 
+// What makes the Secret that tokens of a namespace are bound to.
+[[nodiscard]] std::string secret_command(const std::string& ns, const std::string& name);
+
 class Binding {
 public:
     using Candidate = std::optional<kube::BoundObjectRef>;  // unset: nothing
@@ -37,8 +41,10 @@ public:
     Binding(BoundObject settings, std::string node_name)
         : settings_(std::move(settings)), node_name_(std::move(node_name)) {}
 
+    // `held`: what the token to be replaced is bound to. Auto never goes on with anything looser: whoever deletes that object
+    // ends this host's tokens, and means it.
     [[nodiscard]] std::vector<Candidate> candidates(const kube::TokenRequest& request, PodAtServer pod,
-                                                    BootTime now) const;
+                                                    const Candidate& held, BootTime now) const;
 
     // `tried` is what the refused request named.
     bool is_missing(const kube::ApiError& refusal, const kube::TokenRequest& tried, BootTime now);

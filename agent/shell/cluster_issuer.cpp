@@ -32,10 +32,18 @@ ClusterIssuer::ClusterIssuer(Loop& loop, ApiCaller call, Settings settings)
       binding_(settings_.bound_object, settings_.node_name),
       queue_(settings_.pace),
       alive_(std::make_shared<bool>(true)) {
-    if (settings_.bound_object.mode == BoundObjectMode::PodSecret)
-        own_ = std::make_unique<OwnObjects>(call_, OwnObjects::Kind::Secret, settings_.node_name);
-    else if (settings_.bound_object.mode == BoundObjectMode::GatedPod)
-        own_ = std::make_unique<OwnObjects>(call_, OwnObjects::Kind::GatedPod, settings_.node_name);
+    const BoundObjectMode mode = settings_.bound_object.mode;
+    if (mode == BoundObjectMode::PodSecret || mode == BoundObjectMode::GatedPod)
+        own_ = std::make_unique<OwnObjects>(
+            call_, OwnObjects::Settings{.kind = mode == BoundObjectMode::PodSecret ? OwnObjects::Kind::Secret
+                                                                                   : OwnObjects::Kind::GatedPod,
+                                        .node_name = settings_.node_name,
+                                        .host_id = settings_.host_id,
+                                        .clock = settings_.clock,
+                                        .random = settings_.random,
+                                        .report = [this](Report report) { news_.report(std::move(report)); },
+                                        .on_refusal = [this](const kube::ApiError& error) { advise(error); },
+                                        .look = [this] { news_.look(); }});
 }
 
 ClusterIssuer::~ClusterIssuer() {
@@ -50,7 +58,8 @@ void ClusterIssuer::announce(IssuerNews news) {
 void ClusterIssuer::issue(RequestToken ask, std::move_only_function<void(TokenAnswer)> done) {
     const auto& bound = ask.request.bound_object_ref;
     const auto pod = bound && pods_of_server_.contains(bound->uid) ? PodAtServer::Possible : PodAtServer::Impossible;
-    std::vector<Binding::Candidate> candidates = binding_.candidates(ask.request, pod, settings_.clock().boot);
+    std::vector<Binding::Candidate> candidates =
+        binding_.candidates(ask.request, pod, ask.held_binding, settings_.clock().boot);
     const BootTime needed_by = ask.needed_by;
     queue_.push(needed_by, {std::move(ask), std::move(done), std::move(candidates)});
 }
@@ -61,21 +70,15 @@ void ClusterIssuer::tell(TellIssuer news, std::move_only_function<void(Result<Is
     for (const IssuerPod& pod : news.pods)
         if (!pod.drawn)
             pods_of_server_.insert(pod.uid);
-    auto answer = [done = std::move(done), alive = alive_](Result<> removed) mutable {
-        if (!*alive)
-            return;
-        if (removed)
+    if (own_)
+        own_->follow({.gone = std::move(news.pods_gone),
+                      .present = std::move(news.pods),
+                      .extent = news.everything ? OwnObjects::Extent::Everything : OwnObjects::Extent::Changes});
+    // What cannot be removed yet is no reason for new Pods to wait.
+    loop_.post([done = std::move(done), alive = alive_]() mutable {
+        if (*alive)
             done(IssuerAnswer{});
-        else
-            done(std::unexpected(std::move(removed.error())));
-    };
-    if (own_ && (!news.pods_gone.empty() || news.everything)) {
-        OwnObjects::Gone gone{.pods = std::move(news.pods_gone), .all = {}};
-        if (news.everything)
-            gone.all = std::move(news.pods);
-        return own_->remove(std::move(gone), std::move(answer));
-    }
-    loop_.post([answer = std::move(answer)]() mutable { answer({}); });
+    });
 }
 
 std::optional<BootTime> ClusterIssuer::maintain(Now now) {
@@ -84,7 +87,8 @@ std::optional<BootTime> ClusterIssuer::maintain(Now now) {
     send_due(now);
     std::optional<BootTime> next = queue_.next(now.boot);
     const std::optional<BootTime> self_due = settings_.self ? settings_.self->maintain(now) : std::nullopt;
-    for (const std::optional<BootTime>& due : {keys_due_, self_due})
+    const std::optional<BootTime> own_due = own_ ? own_->maintain(now) : std::nullopt;
+    for (const std::optional<BootTime>& due : {keys_due_, self_due, own_due})
         if (due && (!next || *due < *next))
             next = due;
     return next;
@@ -164,8 +168,7 @@ void ClusterIssuer::warn_of_binding(const kube::TokenRequest& request) {
         return;
     news_.report(make_report(
         Report::Level::Warn, "tokens are bound to nothing, only their expiry ends them",
-        {{"namespace", request.ns},
-         {"mend", "kubectl -n " + request.ns + " create secret generic " + settings_.bound_object.secret_name}}));
+        {{"namespace", request.ns}, {"mend", secret_command(request.ns, settings_.bound_object.secret_name)}}));
 }
 
 void ClusterIssuer::advise(const kube::ApiError& error) {
@@ -243,6 +246,7 @@ void ClusterIssuer::read_keys() {
 
 void ClusterIssuer::keys_failed(const kube::ApiError& error) {
     reading_keys_ = false;
+    advise(error);
     const bool away = error.is_retryable();
     const rotation::Failure failure{
         .count = ++keys_failures_, .code = error.error.code, .retry_after = error.retry_after};

@@ -43,6 +43,7 @@ public:
     struct Settings {
         BoundObject bound_object{};
         std::string node_name{};
+        std::string host_id{};  // of the objects made for Pods
         rotation::PaceSettings pace{};
         std::function<Now()> clock = read_clocks;
         std::function<std::uint64_t()> random{};

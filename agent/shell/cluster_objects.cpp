@@ -51,8 +51,8 @@ public:
     std::string told_error;  // empty: what was told last were objects
 };
 
-ClusterObjects::ClusterObjects(kube::ApiClient& client, Settings settings)
-    : client_(client), settings_(std::move(settings)), beginning_(settings_.pace) {}
+ClusterObjects::ClusterObjects(ApiStarter start_call, Settings settings)
+    : start_call_(std::move(start_call)), settings_(std::move(settings)), beginning_(settings_.pace) {}
 
 ClusterObjects::~ClusterObjects() = default;
 
@@ -98,7 +98,7 @@ void ClusterObjects::begin(const WatchedObject& what) {
         request.on_data = [this, what](std::string_view bytes) { on_data(what, bytes); };
     }
     watching.call =
-        client_.request(std::move(request), [this, what](kube::ApiResult result) { on_end(what, std::move(result)); });
+        start_call_(std::move(request), [this, what](kube::ApiResult result) { on_end(what, std::move(result)); });
 }
 
 // Telling may take the watch away, and with it this very call: nothing is touched afterwards.

@@ -5,7 +5,7 @@
 //          to that object suffices) and for each signer of trust bundles. News is told when the object has changed, and when
 //          it can no longer be told what it is.
 // Units    base/time.h.
-// Owns     the watches. The client is lent, and must outlive this.
+// Owns     the watches, and their calls.
 // Threads  the loop's.
 // Errors   are told: at once where nothing is known yet, else when a few tries have failed. A server that has no such kind is
 //          Invalid. Watches begin at a kubelet's pace.
@@ -17,6 +17,7 @@
 #include <memory>
 #include <string>
 
+#include "agent/shell/api_caller.h"
 #include "agent/shell/object_source.h"
 #include "agent/shell/paced_queue.h"
 #include "kube/api_client.h"
@@ -37,7 +38,7 @@ public:
         std::function<void(const std::string& yaml)> on_advice{};
     };
 
-    ClusterObjects(kube::ApiClient& client, Settings settings);
+    ClusterObjects(ApiStarter start_call, Settings settings);
     ~ClusterObjects() override;
 
     void watch(WatchObjects what, Now now) override;
@@ -54,7 +55,7 @@ private:
     void tell_objects(const WatchedObject& what, Watching& watching);
     void tell_error(const WatchedObject& what, Watching& watching, const kube::ApiError& error);
 
-    kube::ApiClient& client_;
+    ApiStarter start_call_;
     Settings settings_;
     std::map<WatchedObject, std::unique_ptr<Watching>> watching_;
     rotation::DeadlineQueue<WatchedObject> pauses_;

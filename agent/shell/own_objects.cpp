@@ -5,15 +5,17 @@
 #include <utility>
 
 #include "kube/document.h"
+#include "kube/names.h"
 #include "kube/node_json.h"
+#include "rotation/backoff.h"
 
 namespace tokenlet::agent {
 namespace {
 
 constexpr std::string_view kManager = "app.kubernetes.io/managed-by";
 constexpr std::string_view kNode = "tokenlet.dev/node";
+constexpr std::string_view kHost = "tokenlet.dev/host";
 constexpr std::string_view kPodUid = "tokenlet.dev/pod-uid";
-constexpr std::size_t kMostLabel = 63;
 
 std::string text(const kube::Node& root, std::initializer_list<std::string_view> path) {
     const kube::Node* node = &root;
@@ -31,27 +33,8 @@ kube::ApiError conflict(std::string what) {
 
 }  // namespace
 
-// Counts the calls under way: the last one that ends tells how all went. When calls are dropped it tells nothing.
-class OwnObjects::Removal {
-public:
-    explicit Removal(std::move_only_function<void(Result<>)> done) : done_(std::move(done)) {}
-
-    void begin() { ++pending_; }
-    void end() {
-        if (--pending_ == 0)
-            done_(std::move(result));
-    }
-
-    Result<> result;
-    std::set<std::string> keep;  // uids of Pods
-
-private:
-    std::size_t pending_ = 0;
-    std::move_only_function<void(Result<>)> done_;
-};
-
-OwnObjects::OwnObjects(ApiCaller call, Kind kind, std::string node_name)
-    : call_(std::move(call)), kind_(kind), node_name_(std::move(node_name)), alive_(std::make_shared<bool>(true)) {}
+OwnObjects::OwnObjects(ApiCaller call, Settings settings)
+    : call_(std::move(call)), settings_(std::move(settings)), alive_(std::make_shared<bool>(true)) {}
 
 OwnObjects::~OwnObjects() {
     *alive_ = false;
@@ -64,44 +47,29 @@ void OwnObjects::call(kube::ApiRequest request, std::move_only_function<void(kub
     });
 }
 
-void OwnObjects::call_for(const std::shared_ptr<Removal>& removal, kube::ApiRequest request,
-                          std::function<void(const kube::ApiResult&)> done) {
-    removal->begin();
-    call(std::move(request), [removal, done = std::move(done)](const kube::ApiResult& result) {
-        done(result);  // which may begin others
-        removal->end();
-    });
-}
-
 std::string OwnObjects::collection(const std::string& ns) const {
-    return kube::api_path({"api", "v1", "namespaces", ns, kind_ == Kind::Secret ? "secrets" : "pods"});
+    return kube::api_path({"api", "v1", "namespaces", ns, settings_.kind == Kind::Secret ? "secrets" : "pods"});
 }
 
 std::string OwnObjects::path_of(const kube::ObjectKey& key) const {
-    return kube::api_path({"api", "v1", "namespaces", key.ns, kind_ == Kind::Secret ? "secrets" : "pods", key.name});
+    return kube::api_path(
+        {"api", "v1", "namespaces", key.ns, settings_.kind == Kind::Secret ? "secrets" : "pods", key.name});
 }
 
 // A gated Pod has the Pod's own name, because it is there to be seen.
 std::string OwnObjects::name_for(const kube::ObjectKey& pod, const std::string& uid) const {
-    return kind_ == Kind::Secret ? "tokenlet-" + uid : pod.name;
-}
-
-// The value of a label is shorter than a name may be; that of the annotation is what counts.
-std::string OwnObjects::label() const {
-    std::string value = node_name_.substr(0, kMostLabel);
-    while (value.ends_with('-') || value.ends_with('.'))
-        value.pop_back();
-    return value;
+    return settings_.kind == Kind::Secret ? "tokenlet-" + uid : pod.name;
 }
 
 std::string OwnObjects::json_for(const IssuerPod& pod) const {
-    const std::string meta = R"("metadata":{"name":)" + kube::json_string(name_for(pod.pod, pod.uid)) +
-                             R"(,"labels":{")" + std::string(kManager) + R"(":"tokenlet",")" + std::string(kNode) +
-                             R"(":)" + kube::json_string(label()) + R"(},"annotations":{")" + std::string(kNode) +
-                             R"(":)" + kube::json_string(node_name_) + R"(,")" + std::string(kPodUid) + R"(":)" +
-                             kube::json_string(pod.uid) + R"(,"tokenlet.dev/pod":)" + kube::json_string(pod.pod.name) +
-                             "}}";
-    if (kind_ == Kind::Secret)
+    const std::string meta =
+        R"("metadata":{"name":)" + kube::json_string(name_for(pod.pod, pod.uid)) + R"(,"labels":{")" +
+        std::string(kManager) + R"(":"tokenlet",")" + std::string(kNode) + R"(":)" +
+        kube::json_string(kube::label_value_of(settings_.node_name)) + R"(,")" + std::string(kHost) + R"(":)" +
+        kube::json_string(settings_.host_id) + R"(},"annotations":{")" + std::string(kNode) + R"(":)" +
+        kube::json_string(settings_.node_name) + R"(,")" + std::string(kPodUid) + R"(":)" + kube::json_string(pod.uid) +
+        R"(,"tokenlet.dev/pod":)" + kube::json_string(pod.pod.name) + "}}";
+    if (settings_.kind == Kind::Secret)
         return R"({"apiVersion":"v1","kind":"Secret",)" + meta + R"(,"type":"tokenlet.dev/bound-object"})";
     return R"({"apiVersion":"v1","kind":"Pod",)" + meta + R"(,"spec":{"serviceAccountName":)" +
            kube::json_string(pod.service_account) +
@@ -114,30 +82,34 @@ std::string OwnObjects::json_for(const IssuerPod& pod) const {
 
 bool OwnObjects::is_ours(const kube::Node& object) const {
     return text(object, {"metadata", "labels", kManager}) == "tokenlet" &&
-           text(object, {"metadata", "annotations", kNode}) == node_name_;
+           text(object, {"metadata", "labels", kHost}) == settings_.host_id;
 }
 
 void OwnObjects::ensure(const IssuerPod& pod, std::move_only_function<void(Made)> done) {
     if (const auto made = made_.find(pod.uid); made != made_.end())
         return done(made->second);
-    namespaces_.insert(pod.pod.ns);
+    if (!present_.contains(pod.uid))
+        return done(std::unexpected(
+            kube::ApiError{.error = {Errc::NotFound, "Pod " + pod.pod.str() + " has left, nothing is made for it"}}));
     auto& waiting = waiting_[pod.uid];
     waiting.push_back(std::move(done));
     if (waiting.size() == 1)
         create(pod);
 }
 
-void OwnObjects::settle(const std::string& pod_uid, Made made) {
-    if (made)
-        made_.insert_or_assign(pod_uid, *made);
-    for (auto& done : std::exchange(waiting_[pod_uid], {}))
-        done(made);
-    if (waiting_[pod_uid].empty())
-        waiting_.erase(pod_uid);
+void OwnObjects::settle(const IssuerPod& pod, Made made) {
+    const bool is_present = present_.contains(pod.uid);
+    if (made && is_present)
+        made_.insert_or_assign(pod.uid, *made);
+    if (const auto waiting = waiting_.extract(pod.uid))
+        for (auto& done : waiting.mapped())
+            done(made);
+    if (made && !is_present)
+        follow({.gone = {{pod.pod, pod.uid}}, .present = {}});  // it has left meanwhile
 }
 
 void OwnObjects::create(const IssuerPod& pod) {
-    const std::string kind = kind_ == Kind::Secret ? "Secret" : "Pod";
+    const std::string kind = settings_.kind == Kind::Secret ? "Secret" : "Pod";
     const std::string name = name_for(pod.pod, pod.uid);
     call({.method = "POST",
           .path = collection(pod.pod.ns),
@@ -147,110 +119,194 @@ void OwnObjects::create(const IssuerPod& pod) {
              if (!result && result.error().http_status == 409)
                  return look_at_existing(pod);
              if (!result)
-                 return settle(pod.uid, std::unexpected(std::move(result.error())));
+                 return settle(pod, std::unexpected(std::move(result.error())));
              const Result<kube::Node> made = kube::parse_json(result->body.view());
-             settle(pod.uid, kube::BoundObjectRef{kind, name, made ? text(*made, {"metadata", "uid"}) : ""});
+             settle(pod, kube::BoundObjectRef{kind, name, made ? text(*made, {"metadata", "uid"}) : ""});
          });
 }
 
 // Of an earlier run; or of a Pod that had this name before and whose removal a crash cut off.
 void OwnObjects::look_at_existing(const IssuerPod& pod) {
     const kube::ObjectKey key{pod.pod.ns, name_for(pod.pod, pod.uid)};
-    const std::string kind = kind_ == Kind::Secret ? "Secret" : "Pod";
+    const std::string kind = settings_.kind == Kind::Secret ? "Secret" : "Pod";
     call({.path = path_of(key), .what = kind + " " + key.str()}, [this, pod, key, kind](kube::ApiResult result) {
         if (!result)
-            return settle(pod.uid, std::unexpected(std::move(result.error())));
+            return settle(pod, std::unexpected(std::move(result.error())));
         const Result<kube::Node> object = kube::parse_json(result->body.view());
         if (!object || !is_ours(*object))
-            return settle(pod.uid,
-                          std::unexpected(conflict(kind + " " + key.str() +
-                                                   " exists and is not ours: rename this Pod or delete that")));
+            return settle(
+                pod, std::unexpected(conflict(kind + " " + key.str() + " exists and was not made by this host (its " +
+                                              std::string(kHost) + " would be " + settings_.host_id +
+                                              "): rename this Pod or delete that")));
         const std::string uid = text(*object, {"metadata", "uid"});
         if (text(*object, {"metadata", "annotations", kPodUid}) == pod.uid)
-            return settle(pod.uid, kube::BoundObjectRef{kind, key.name, uid});
-        auto removal = std::make_shared<Removal>([this, pod](const Result<>& removed) {
-            if (!removed)
-                return settle(pod.uid, std::unexpected(kube::ApiError{.error = removed.error()}));
+            return settle(pod, kube::BoundObjectRef{kind, key.name, uid});
+        delete_object(key, uid, [this, pod](Problem error) {
+            if (error)
+                return settle(pod, std::unexpected(std::move(*error)));
             create(pod);
         });
-        delete_object(key, uid, removal);
     });
 }
 
 void OwnObjects::delete_object(const kube::ObjectKey& key, const std::string& uid,
-                               const std::shared_ptr<Removal>& removal) {
+                               std::move_only_function<void(Problem)> done) {
     const std::string body =
         R"({"apiVersion":"v1","kind":"DeleteOptions","gracePeriodSeconds":0,"preconditions":{"uid":)" +
         kube::json_string(uid) + "}}";
-    call_for(removal,
-             {.method = "DELETE", .path = path_of(key), .body = Secret(body), .what = "removal of " + key.str()},
-             [removal](const kube::ApiResult& result) {
-                 // 409: another object has that name by now.
-                 if (!result && result.error().http_status != 404 && result.error().http_status != 409)
-                     removal->result = std::unexpected(result.error().error);
-             });
+    call({.method = "DELETE", .path = path_of(key), .body = Secret(body), .what = "removal of " + key.str()},
+         [done = std::move(done)](kube::ApiResult result) mutable {
+             // 409: another object has that name by now.
+             if (result || result.error().http_status == 404 || result.error().http_status == 409)
+                 return done({});
+             done(std::move(result.error()));
+         });
 }
 
-void OwnObjects::remove(Gone gone, std::move_only_function<void(Result<>)> done) {
-    auto removal = std::make_shared<Removal>(std::move(done));
-    for (const PodIdentity& pod : gone.pods)
-        remove_one(pod, removal);
-    if (!gone.all)
-        return;
-    for (const IssuerPod& pod : *gone.all) {
-        removal->keep.insert(pod.uid);
-        namespaces_.insert(pod.pod.ns);
+void OwnObjects::follow(const Pods& pods) {
+    if (pods.extent == Extent::Everything)
+        present_.clear();
+    for (const PodIdentity& pod : pods.gone) {
+        present_.erase(pod.uid);
+        made_.erase(pod.uid);
+        leaving_.insert_or_assign(pod.uid, Leaving{.pod = pod, .retry = {}});
     }
-    remove_others(std::nullopt, removal);
+    for (const IssuerPod& pod : pods.present) {
+        present_.insert(pod.uid);
+        namespaces_.insert(pod.pod.ns);
+        leaving_.erase(pod.uid);
+    }
+    for (const PodIdentity& pod : pods.gone)
+        if (leaving_.contains(pod.uid))
+            remove(pod);
+    if (pods.extent == Extent::Everything)
+        sweep();
 }
 
-void OwnObjects::remove_one(const PodIdentity& pod, const std::shared_ptr<Removal>& removal) {
+std::optional<BootTime> OwnObjects::maintain(Now now) {
+    std::vector<PodIdentity> due;
+    for (auto& [uid, leaving] : leaving_) {
+        if (leaving.retry.due && *leaving.retry.due <= now.boot) {
+            leaving.retry.due.reset();
+            due.push_back(leaving.pod);
+        }
+    }
+    for (const PodIdentity& pod : due)
+        remove(pod);
+    if (sweep_ && sweep_->due && *sweep_->due <= now.boot)
+        sweep();
+    std::optional<BootTime> next = sweep_ ? sweep_->due : std::nullopt;
+    for (const auto& [uid, leaving] : leaving_)
+        if (leaving.retry.due && (!next || *leaving.retry.due < *next))
+            next = leaving.retry.due;
+    return next;
+}
+
+void OwnObjects::remove(const PodIdentity& pod) {
     const kube::ObjectKey key{pod.pod.ns, name_for(pod.pod, pod.uid)};
-    made_.erase(pod.uid);
-    call_for(removal, {.path = path_of(key), .what = "object of Pod " + pod.pod.str()},
-             [this, pod, key, removal](const kube::ApiResult& result) {
-                 if (!result) {
-                     if (result.error().http_status != 404)
-                         removal->result = std::unexpected(result.error().error);
-                     return;
-                 }
-                 const Result<kube::Node> object = kube::parse_json(result->body.view());
-                 if (object && is_ours(*object) && text(*object, {"metadata", "annotations", kPodUid}) == pod.uid)
-                     delete_object(key, text(*object, {"metadata", "uid"}), removal);
-             });
+    call({.path = path_of(key), .what = "object of Pod " + pod.pod.str()},
+         [this, uid = pod.uid, key](kube::ApiResult result) {
+             if (!result && result.error().http_status != 404)
+                 return removed(uid, std::move(result.error()));
+             if (!result || present_.contains(uid))
+                 return removed(uid, {});
+             const Result<kube::Node> object = kube::parse_json(result->body.view());
+             if (!object || !is_ours(*object) || text(*object, {"metadata", "annotations", kPodUid}) != uid)
+                 return removed(uid, {});
+             delete_object(key, text(*object, {"metadata", "uid"}),
+                           [this, uid](const Problem& error) { removed(uid, error); });
+         });
 }
 
-// In all namespaces, or where we may not look there, in those that we know.
-void OwnObjects::remove_others(const std::optional<std::string>& ns, const std::shared_ptr<Removal>& removal) {
-    const std::string resource = kind_ == Kind::Secret ? "secrets" : "pods";
-    call_for(removal,
-             {.path = ns ? collection(*ns) : kube::api_path({"api", "v1", resource}),
-              .query = kube::api_query(
-                  {{"labelSelector", std::string(kManager) + "=tokenlet," + std::string(kNode) + "=" + label()}}),
-              .what = "our " + resource + (ns ? " in " + *ns : "")},
-             [this, ns, removal](const kube::ApiResult& result) {
-                 if (!result && result.error().http_status == 403 && !ns) {
-                     for (const std::string& known : namespaces_)
-                         remove_others(known, removal);
-                     return;
-                 }
-                 if (!result) {
-                     // Without the right to list there is nothing that we could clean up; what is removed by name still goes.
-                     if (result.error().http_status != 403)
-                         removal->result = std::unexpected(result.error().error);
-                     return;
-                 }
-                 const Result<kube::Node> list = kube::parse_json(result->body.view());
-                 const kube::Node* items = list ? list->find("items") : nullptr;
-                 if (items == nullptr)
-                     return;
-                 for (const kube::Node& object : items->children) {
-                     const std::string pod_uid = text(object, {"metadata", "annotations", kPodUid});
-                     if (is_ours(object) && !pod_uid.empty() && !removal->keep.contains(pod_uid))
-                         delete_object({text(object, {"metadata", "namespace"}), text(object, {"metadata", "name"})},
-                                       text(object, {"metadata", "uid"}), removal);
-                 }
-             });
+void OwnObjects::removed(const std::string& pod_uid, const Problem& error) {
+    const auto leaving = leaving_.find(pod_uid);
+    if (leaving == leaving_.end())
+        return;  // it is back
+    if (error)
+        return failed(leaving->second.retry, *error);
+    leaving_.erase(leaving);
+    tell_if_all_is_well();
+}
+
+// Of Pods that nobody knows: in all namespaces, or where we may not look there, in those that we know.
+void OwnObjects::sweep() {
+    if (sweep_calls_ > 0)
+        return;
+    if (!sweep_)
+        sweep_.emplace();
+    sweep_->due.reset();
+    sweep_error_.reset();
+    sweep_in(std::nullopt);
+}
+
+void OwnObjects::sweep_in(const std::optional<std::string>& ns) {
+    const std::string resource = settings_.kind == Kind::Secret ? "secrets" : "pods";
+    ++sweep_calls_;
+    call({.path = ns ? collection(*ns) : kube::api_path({"api", "v1", resource}),
+          .query = kube::api_query(
+              {{"labelSelector", std::string(kManager) + "=tokenlet," + std::string(kHost) + "=" + settings_.host_id}}),
+          .what = "our " + resource + (ns ? " in " + *ns : "")},
+         [this, ns](const kube::ApiResult& result) {
+             const bool denied = !result && result.error().http_status == 403;
+             if (denied && !ns) {
+                 for (const std::string& known : namespaces_)
+                     sweep_in(known);
+                 return end_of_sweep_call({});
+             }
+             // Without the right to list there is nothing that we could find; what is removed by name still goes.
+             if (denied)
+                 settings_.on_refusal(result.error());
+             if (!result)
+                 return end_of_sweep_call(denied ? Problem() : Problem(result.error()));
+             sweep_list(*result);
+             end_of_sweep_call({});
+         });
+}
+
+void OwnObjects::sweep_list(const kube::ApiAnswer& answer) {
+    const Result<kube::Node> list = kube::parse_json(answer.body.view());
+    const kube::Node* items = list ? list->find("items") : nullptr;
+    if (items == nullptr)
+        return;
+    for (const kube::Node& object : items->children) {
+        const std::string pod_uid = text(object, {"metadata", "annotations", kPodUid});
+        if (!is_ours(object) || pod_uid.empty() || present_.contains(pod_uid))
+            continue;
+        ++sweep_calls_;
+        delete_object({text(object, {"metadata", "namespace"}), text(object, {"metadata", "name"})},
+                      text(object, {"metadata", "uid"}), [this](const Problem& error) { end_of_sweep_call(error); });
+    }
+}
+
+void OwnObjects::end_of_sweep_call(const Problem& error) {
+    if (error)
+        sweep_error_ = error;
+    if (--sweep_calls_ > 0)
+        return;
+    if (sweep_error_)
+        return failed(*sweep_, *sweep_error_);
+    sweep_.reset();
+    tell_if_all_is_well();
+}
+
+void OwnObjects::failed(Retry& retry, const kube::ApiError& error) {
+    const Duration delay =
+        rotation::retry_delay({.count = ++retry.failures, .code = error.error.code, .retry_after = error.retry_after},
+                              {}, settings_.random());
+    retry.due = settings_.clock().boot + delay;
+    settings_.on_refusal(error);
+    if (!std::exchange(failure_told_, true))
+        settings_.report({.level = Report::Level::Warn,
+                          .event = "objects made for pods that left cannot be removed yet",
+                          .fields = {{"err", error.error.what}, {"retry_in", go_duration(delay)}}});
+    settings_.look();
+}
+
+void OwnObjects::tell_if_all_is_well() {
+    const bool well = leaving_.empty() && !sweep_;
+    if (well && std::exchange(failure_told_, false))
+        settings_.report(
+            {.level = Report::Level::Info, .event = "objects made for pods that left are removed", .fields = {}});
 }
 
 }  // namespace tokenlet::agent

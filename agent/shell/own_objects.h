@@ -2,17 +2,21 @@
 // Objects at the API server that stand for our Pods, so that tokens can be bound to them: a Secret for each Pod, or a Pod that
 // a scheduling gate keeps from running.
 //
-// Shapes   ensure() gives the object of a Pod, made when it is not there; remove() takes away those of Pods that have left,
-//          and with `all` whatever an earlier run made for Pods that are not among them. done is called later, once.
-// Units    none.
+// Shapes   ensure() gives the object of a Pod, made when it is not there; done is called once, maybe at once. follow() takes
+//          away those of Pods that have left, and with Extent::Everything whatever an earlier run made for Pods that are not
+//          among these. What cannot be removed is tried again by maintain(), which says when it wants to be called: nobody
+//          waits for it. A Pod that is back meanwhile keeps its object.
+// Units    base/time.h.
 // Owns     what it knows of its objects. Calls under way are the client's.
 // Threads  the loop's.
-// Errors   the server's, with its advice; Conflict when something of that name is not ours.
+// Errors   of ensure(): the server's, with its advice; Conflict when something of that name is not ours. Of removals:
+//          reported when they start and when they end, the advice goes to on_refusal.
 //
-// Nothing is touched but what carries our label and names this node and the Pod's uid, and it is deleted by its uid: an object
-// that somebody else made, or made again, stays.
+// Nothing is touched but what carries our label with this host's id and the Pod's uid, and it is deleted by its uid: an object
+// that somebody else made, or made again, stays. The id is a random one, because two hosts may have one name.
 #pragma once
 
+#include <cstdint>
 #include <expected>
 #include <functional>
 #include <map>
@@ -25,7 +29,7 @@
 #include "agent/config.h"
 #include "agent/core/command.h"
 #include "agent/shell/api_caller.h"
-#include "base/result.h"
+#include "base/time.h"
 #include "kube/token_request.h"
 
 namespace tokenlet::kube {
@@ -40,45 +44,75 @@ public:
 
     enum class Kind { Secret, GatedPod };
 
-    OwnObjects(ApiCaller call, Kind kind, std::string node_name);
+    struct Settings {
+        Kind kind = Kind::Secret;
+        std::string node_name{};  // for people
+        std::string host_id{};    // a label's value, of this host alone
+        std::function<Now()> clock = read_clocks;
+        std::function<std::uint64_t()> random{};
+        std::function<void(Report)> report{};
+        std::function<void(const kube::ApiError&)> on_refusal{};
+        std::function<void()> look{};  // maintain() wants to be called
+    };
+
+    OwnObjects(ApiCaller call, Settings settings);
     ~OwnObjects();
 
     void ensure(const IssuerPod& pod, std::move_only_function<void(Made)> done);
     // What ensure() gave is not there any more.
     void forget(const std::string& pod_uid) { made_.erase(pod_uid); }
 
-    struct Gone {
-        std::vector<PodIdentity> pods;
-        std::optional<std::vector<IssuerPod>> all;  // those that there are: nothing else of ours may be
+    enum class Extent { Changes, Everything };
+    struct Pods {
+        std::vector<PodIdentity> gone;
+        std::vector<IssuerPod> present;
+        Extent extent = Extent::Changes;  // Everything: `present` are all that there are
     };
-    void remove(Gone gone, std::move_only_function<void(Result<>)> done);
+    void follow(const Pods& pods);
+    std::optional<BootTime> maintain(Now now);
 
 private:
-    class Removal;
+    using Problem = std::optional<kube::ApiError>;
+    struct Retry {
+        unsigned failures = 0;
+        std::optional<BootTime> due;  // unset: under way
+    };
+    struct Leaving {
+        PodIdentity pod;
+        Retry retry;
+    };
 
     void create(const IssuerPod& pod);
     void look_at_existing(const IssuerPod& pod);
-    void settle(const std::string& pod_uid, Made made);
+    void settle(const IssuerPod& pod, Made made);
     void call(kube::ApiRequest request, std::move_only_function<void(kube::ApiResult)> done);
-    void call_for(const std::shared_ptr<Removal>& removal, kube::ApiRequest request,
-                  std::function<void(const kube::ApiResult&)> done);
-    void delete_object(const kube::ObjectKey& key, const std::string& uid, const std::shared_ptr<Removal>& removal);
-    void remove_one(const PodIdentity& pod, const std::shared_ptr<Removal>& removal);
-    void remove_others(const std::optional<std::string>& ns, const std::shared_ptr<Removal>& removal);
+    void delete_object(const kube::ObjectKey& key, const std::string& uid, std::move_only_function<void(Problem)> done);
+    void remove(const PodIdentity& pod);
+    void removed(const std::string& pod_uid, const Problem& error);
+    void sweep();
+    void sweep_in(const std::optional<std::string>& ns);
+    void sweep_list(const kube::ApiAnswer& answer);
+    void end_of_sweep_call(const Problem& error);
+    void failed(Retry& retry, const kube::ApiError& error);
+    void tell_if_all_is_well();
 
     [[nodiscard]] std::string collection(const std::string& ns) const;
     [[nodiscard]] std::string path_of(const kube::ObjectKey& key) const;
     [[nodiscard]] std::string name_for(const kube::ObjectKey& pod, const std::string& uid) const;
     [[nodiscard]] std::string json_for(const IssuerPod& pod) const;
-    [[nodiscard]] std::string label() const;
     [[nodiscard]] bool is_ours(const kube::Node& object) const;
 
     ApiCaller call_;
-    Kind kind_;
-    std::string node_name_;
+    Settings settings_;
     std::map<std::string, kube::BoundObjectRef> made_;  // by the Pod's uid
     std::map<std::string, std::vector<std::move_only_function<void(Made)>>> waiting_;
-    std::set<std::string> namespaces_;  // of Pods seen
+    std::set<std::string> present_;           // uids of Pods that there are
+    std::set<std::string> namespaces_;        // of Pods seen
+    std::map<std::string, Leaving> leaving_;  // by the Pod's uid
+    std::optional<Retry> sweep_;              // set: one is to be made, or under way
+    std::size_t sweep_calls_ = 0;
+    Problem sweep_error_;
+    bool failure_told_ = false;
     std::shared_ptr<bool> alive_;
 };
 

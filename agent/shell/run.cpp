@@ -19,19 +19,20 @@
 #include <utility>
 #include <variant>
 
+#include "agent/shell/cluster_client.h"
 #include "agent/shell/cluster_issuer.h"
 #include "agent/shell/cluster_objects.h"
 #include "agent/shell/driver.h"
 #include "agent/shell/embedded_issuer.h"
 #include "agent/shell/found_volumes.h"
+#include "agent/shell/host_id.h"
 #include "agent/shell/lock.h"
 #include "agent/shell/make_directory.h"
 #include "agent/shell/ownership.h"
 #include "agent/shell/status_json.h"
 #include "agent/shell/status_server.h"
 #include "agent/shell/systemd.h"
-#include "kube/in_cluster.h"
-#include "kube/token_request_json.h"
+#include "authority/durable_file.h"
 
 namespace tokenlet::agent {
 
@@ -122,7 +123,7 @@ public:
     Agent(const AgentConfiguration& configuration, Mode mode)
         : configuration_(configuration), mode_(mode), logger_(configuration.log, log_target()) {}
 
-    Result<> run() {
+    std::expected<void, RunError> run() {
         logger_.take_over_default();
         // Long texts (a status, many manifests) are given back when they go. Left to itself, malloc raises this to what
         // it has seen freed, and keeps 50 MB after one status of ten thousand Pods.
@@ -140,22 +141,24 @@ public:
                            .report = [this](const Report& what) { driver_->report(what); },
                            .look = [this] { driver_->look_at_time(); }});
         loop_->run();
-        return stop();
+        TRY(stop());
+        return {};
     }
 
 private:
     void log(Report::Level level, std::string event, std::vector<std::pair<std::string, std::string>> fields = {}) {
-        logger_.write(make_report(level, std::move(event), std::move(fields)), read_clocks().wall);
+        log(make_report(level, std::move(event), std::move(fields)));
     }
+    void log(const Report& what) { logger_.write(what, read_clocks().wall); }
 
     Result<> open_directories() {
         const std::string& state_dir = configuration_.state_dir;
-        const UniqueFd state = TRY(make_safe_directory(state_dir, {.above = 0755, .last = 0711}), "stateDir");
-        state_lock_ = TRY(lock_directory(state, state_dir), "stateDir");
+        state_ = TRY(make_safe_directory(state_dir, {.above = 0755, .last = 0711}), "stateDir");
+        state_lock_ = TRY(lock_directory(state_, state_dir), "stateDir");
         store_.emplace(TRY(VolumeStore::open(configuration_.volumes, random_bits)));
         root_lock_ = TRY(lock_directory(store_->root(), configuration_.volumes.root), "volumes.root");
         names_lock_ = TRY(lock_names(store_->by_name(), configuration_.volumes.by_name), "volumes.byName");
-        identities_ = std::make_shared<IdentityStore>(TRY(IdentityStore::open(state), "stateDir"));
+        identities_ = std::make_shared<IdentityStore>(TRY(IdentityStore::open(state_), "stateDir"));
         if (!store_->is_memory() && configuration_.volumes.memory == MemoryRule::Warn)
             log(Report::Level::Warn, "volumes lie on a disk, tokens survive there when the machine is off",
                 {{"root", configuration_.volumes.root}});
@@ -166,7 +169,7 @@ private:
         return {};
     }
 
-    Result<> open_issuer() {
+    std::expected<void, RunError> open_issuer() {
         if (const auto* cluster = std::get_if<KubernetesIssuer>(&configuration_.issuer))
             return open_cluster(*cluster);
         const auto& embedded = std::get<authority::AuthorityConfiguration>(configuration_.issuer);
@@ -178,11 +181,6 @@ private:
         return {};
     }
 
-    static Result<kube::ClusterAccess> read_access(const KubernetesIssuer& cluster) {
-        return cluster.in_cluster ? kube::in_cluster_access(kube::in_cluster_surroundings())
-                                  : kube::read_kubeconfig(cluster.kubeconfig, cluster.context);
-    }
-
     [[nodiscard]] kube::TokenRequest self_request(const KubernetesIssuer& cluster) const {
         return {.ns = cluster.self.ns,
                 .service_account = cluster.self.service_account,
@@ -191,82 +189,54 @@ private:
                 .bound_object_ref = kube::BoundObjectRef{"Secret", configuration_.bound_object.secret_name, ""}};
     }
 
-    // Calls go with the token that we renew ourselves. The first one is asked for as the kubeconfig says; while the server is
-    // away, so is everything.
-    Result<> take_own_credential(const KubernetesIssuer& cluster, kube::ClusterAccess& access) {
-        const std::string path = configuration_.state_dir + "/" + kSelfTokenFile;
-        if (!holds_valid_token(path, read_clocks().wall)) {
-            const Result<> first = ask_for_first(cluster, TRY(read_access(cluster)));
-            if (!first && first.error().code == Errc::Unavailable) {
-                log(Report::Level::Warn, "no own credential yet, going on with the kubeconfig's",
-                    {{"err", first.error().what}});
-                return {};
-            }
-            if (!first)
-                return fail(first.error().code, path + " holds no valid token, and there is no new one: " +
-                                                    first.error().what + "; `tokenlet enroll` makes one");
+    std::expected<void, RunError> open_cluster(const KubernetesIssuer& cluster) {
+        const auto on_refusal = [this](const kube::ApiError& error) {
+            if (!error.advice.empty())
+                keep_advice(error.advice);
+        };
+        client_ = std::make_unique<ClusterClient>(
+            *loop_, ClusterClient::Settings{.issuer = cluster,
+                                            .self_request = self_request(cluster),
+                                            .state_dir = configuration_.state_dir,
+                                            .report = [this](const Report& what) { log(what); },
+                                            .on_refusal = on_refusal});
+        if (Result<> opened = client_->open(); !opened) {
+            const bool may_heal = opened.error().code == Errc::Io || opened.error().code == Errc::Unavailable;
+            return std::unexpected(RunError(std::move(opened.error()).with("issuer.kubernetes"),
+                                            may_heal ? Fault::Run : Fault::Configuration));
         }
-        access.user = {};
-        access.user.name = cluster.self.ns + "/" + cluster.self.service_account;
-        access.user.token.file = path;
-        access.user.token.where = path;
-        return {};
-    }
-
-    Result<> ask_for_first(const KubernetesIssuer& cluster, kube::ClusterAccess access) {
-        kube::TokenRequest request = self_request(cluster);
-        auto client = TRY(BlockingClient::create(std::move(access)));
-        for (;;) {
-            const kube::ApiResult answer =
-                client.call({.method = "POST",
-                             .path = kube::token_request_path(request),
-                             .body = Secret(kube::token_request_json(request)),
-                             .what = "TokenRequest for " + request.ns + "/" + request.service_account});
-            if (answer) {
-                const kube::IssuedToken issued = TRY(kube::read_issued_token(answer->body.view()));
-                return write_secret_file(configuration_.state_dir, kSelfTokenFile, issued.token);
-            }
-            if (!request.bound_object_ref || !is_not_there(answer.error(), *request.bound_object_ref))
-                return std::unexpected(answer.error().error);
-            request.bound_object_ref.reset();
-        }
-    }
-
-    Result<> open_cluster(const KubernetesIssuer& cluster) {
-        kube::ClusterAccess access = TRY(read_access(cluster), "issuer.kubernetes");
-        const bool has_self = !cluster.self.service_account.empty();
-        if (has_self)
-            TRY(take_own_credential(cluster, access), "issuer.kubernetes.self");
-        client_ = TRY(kube::ApiClient::create(loop_->uv(), std::move(access), {}), "issuer.kubernetes");
-        for (const std::string& warning : client_->warnings())
-            log(Report::Level::Warn, "API server is called with a weakness", {{"what", warning}});
-        const auto on_advice = [this](const std::string& yaml) { keep_advice(yaml); };
+        TRY(client_->take_own_credential(), "issuer.kubernetes.self");
         const auto call = [this](kube::ApiRequest request, std::move_only_function<void(kube::ApiResult)> done) {
             client_->request(std::move(request), std::move(done)).leave_to_client();
         };
         std::unique_ptr<SelfCredential> self;
-        if (has_self)
+        if (!cluster.self.service_account.empty())
             self = std::make_unique<SelfCredential>(
                 call, SelfCredential::Settings{.request = self_request(cluster),
                                                .directory = configuration_.state_dir,
                                                .random = random_bits,
                                                .report = [this](const Report& what) { driver_->report(what); },
+                                               .on_refusal = on_refusal,
+                                               .obtained = [this] { client_->own_token_obtained(); },
                                                .look = [this] { driver_->look_at_time(); }});
-        auto issuer =
-            std::make_unique<ClusterIssuer>(*loop_, call,
-                                            ClusterIssuer::Settings{.bound_object = configuration_.bound_object,
-                                                                    .node_name = configuration_.node_name,
-                                                                    .random = random_bits,
-                                                                    .on_advice = on_advice,
-                                                                    .self = std::move(self)});
+        auto issuer = std::make_unique<ClusterIssuer>(
+            *loop_, call,
+            ClusterIssuer::Settings{.bound_object = configuration_.bound_object,
+                                    .node_name = configuration_.node_name,
+                                    .host_id = TRY(read_host_id(state_, random_bits), "stateDir"),
+                                    .random = random_bits,
+                                    .on_advice = [this](const std::string& yaml) { keep_advice(yaml); },
+                                    .self = std::move(self)});
         objects_ = std::make_unique<ClusterObjects>(
-            *client_,
+            [this](kube::ApiRequest request, std::move_only_function<void(kube::ApiResult)> done) {
+                return client_->request(std::move(request), std::move(done));
+            },
             ClusterObjects::Settings{.random = random_bits,
                                      .tell = [this](const WatchedObject& what,
                                                     ObjectNews news) { driver_->on_object(what, std::move(news)); },
                                      .look = [this] { driver_->look_at_time(); },
                                      .on_lost = [issuer = issuer.get()] { issuer->look_at_keys_soon(); },
-                                     .on_advice = on_advice});
+                                     .on_advice = [this](const std::string& yaml) { keep_advice(yaml); }});
         issuer_ = std::move(issuer);
         return {};
     }
@@ -276,11 +246,10 @@ private:
         if (!advice_.insert(yaml).second)
             return;
         const std::string path = configuration_.state_dir + "/" + kAdviceFile;
-        const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644));
         std::string all;
         for (const std::string& document : advice_)
             all += (all.empty() ? "" : "---\n") + document;
-        if (!file || ::write(file.get(), all.data(), all.size()) != static_cast<ssize_t>(all.size()))
+        if (!authority::write_file(state_, kAdviceFile, all, 0644))
             return log(Report::Level::Warn, "a right is missing at the API server", {{"manifest", yaml}});
         log(Report::Level::Warn, "a right is missing at the API server", {{"mend", "kubectl apply -f " + path}});
     }
@@ -445,6 +414,7 @@ private:
     const AgentConfiguration& configuration_;
     Mode mode_;
     Logger logger_;
+    UniqueFd state_;
     UniqueFd state_lock_;
     UniqueFd root_lock_;
     UniqueFd names_lock_;
@@ -453,7 +423,7 @@ private:
     UniqueFd root_;
     std::unique_ptr<Loop> loop_;
     std::string issuer_name_;
-    std::unique_ptr<kube::ApiClient> client_;  // of a cluster, as are the objects
+    std::unique_ptr<ClusterClient> client_;  // of a cluster, as are the objects
     std::unique_ptr<TokenIssuer> issuer_;
     std::unique_ptr<ClusterObjects> objects_;
     std::set<std::string> advice_;
@@ -465,7 +435,7 @@ private:
 
 }  // namespace
 
-Result<> run_agent(const AgentConfiguration& configuration, Mode mode) {
+std::expected<void, RunError> run_agent(const AgentConfiguration& configuration, Mode mode) {
     TRY(check_supported(configuration));
     Agent agent(configuration, mode);
     return agent.run();

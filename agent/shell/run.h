@@ -6,8 +6,12 @@
 // Owns     the loop and everything on it; nothing is left running when it returns. Published files stay.
 // Threads  call it once, on the main thread, after harden_process(); it installs signal handlers.
 // Errors   what keeps the agent from starting (a directory, the lock, the socket), and for Once what could not be
-//          projected, naming Pod and volume. In Mode::Serve trouble with a Pod is logged, never returned.
+//          projected, naming Pod and volume. In Mode::Serve trouble with a Pod is logged, never returned. Fault tells what
+//          another try may mend from what only another kubeconfig does.
 #pragma once
+
+#include <expected>
+#include <utility>
 
 #include "agent/config.h"
 #include "base/result.h"
@@ -16,6 +20,14 @@ namespace tokenlet::agent {
 
 enum class Mode { Serve, Once };
 
-[[nodiscard]] Result<> run_agent(const AgentConfiguration& configuration, Mode mode);
+enum class Fault { Run, Configuration };
+
+struct RunError {
+    RunError(Error what, Fault whose = Fault::Run) : error(std::move(what)), fault(whose) {}
+    Error error;
+    Fault fault;
+};
+
+[[nodiscard]] std::expected<void, RunError> run_agent(const AgentConfiguration& configuration, Mode mode);
 
 }  // namespace tokenlet::agent

@@ -59,9 +59,21 @@ bool is_not_there(const kube::ApiError& refusal, const kube::BoundObjectRef& bou
            refusal.message.find(std::string(resource) + " \"" + bound.name + "\"") != std::string::npos;
 }
 
+std::string revoked(const kube::TokenRequest& tried) {
+    const kube::BoundObjectRef bound = tried.bound_object_ref.value_or(kube::BoundObjectRef{});
+    const std::string where = bound.kind == "Node" ? "" : tried.ns + "/";
+    return "the token so far is bound to " + bound.kind + " " + where + bound.name +
+           ", and whoever deleted that has ended it: nothing looser is asked for";
+}
+
 bool holds_valid_token(const std::string& path, WallTime now) {
     const Result<kube::Jwt> jwt = read_token(path);
     return jwt && jwt->expires_at && *jwt->expires_at > now;
+}
+
+bool holds_bound_token(const std::string& path) {
+    const Result<kube::Jwt> jwt = read_token(path);
+    return jwt && jwt->secret;
 }
 
 SelfCredential::SelfCredential(ApiCaller call, Settings settings)
@@ -79,6 +91,7 @@ void SelfCredential::plan(Now now, Age counts) {
     due_by_wall_.reset();
     times_.reset();
     const Result<kube::Jwt> jwt = read_token(settings_.directory + "/" + kSelfTokenFile);
+    held_is_bound_ = jwt && jwt->secret;
     if (!jwt || !jwt->issued_at || !jwt->expires_at || *jwt->expires_at <= *jwt->issued_at)
         return;
     const bool is_new = counts == Age::None;
@@ -119,12 +132,17 @@ void SelfCredential::answered(const kube::TokenRequest& sent, kube::ApiResult re
     asking_ = false;
     const Now now = settings_.clock();
     if (!result) {
+        kube::ApiError& refusal = result.error();
+        const bool unbound = sent.bound_object_ref && is_not_there(refusal, *sent.bound_object_ref);
         // Nobody has made the object that would end this token: better one that only expires than none.
-        if (sent.bound_object_ref && is_not_there(result.error(), *sent.bound_object_ref)) {
+        if (unbound && !held_is_bound_) {
             bound_ = false;
             return ask();
         }
-        return failed(std::move(result.error().error), result.error().retry_after);
+        if (unbound)
+            refusal.error.what += "; " + revoked(sent) + "; `tokenlet enroll` lets this host in again";
+        settings_.on_refusal(refusal);
+        return failed(std::move(refusal.error), refusal.retry_after);
     }
     Result<kube::IssuedToken> issued = kube::read_issued_token(result->body.view());
     if (!issued)
@@ -137,6 +155,7 @@ void SelfCredential::answered(const kube::TokenRequest& sent, kube::ApiResult re
     if (std::exchange(failures_, 0) > 0)
         settings_.report({.level = Report::Level::Info, .event = "own credential is renewed again", .fields = {}});
     plan(now, Age::None);
+    settings_.obtained();
     settings_.look();
 }
 

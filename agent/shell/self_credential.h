@@ -6,7 +6,9 @@
 // Units    base/time.h. The age of a token of an earlier run is what its iat says.
 // Owns     nothing but its plan; calls under way are the client's.
 // Threads  the loop's.
-// Errors   reported when they start and when they end. The old token stays, and is asked with, until a new one is there.
+// Errors   reported when they start and when they end; the advice that a refusal carries goes to on_refusal. The old token
+//          stays, and is asked with, until a new one is there. One that was bound is replaced by none that is not: whoever
+//          deletes its object ends this host's access, and means it.
 #pragma once
 
 #include <functional>
@@ -31,8 +33,12 @@ inline constexpr char kSelfTokenFile[] = "self-token";  // in stateDir
 // Whether a refusal says that this object, which a token was to be bound to, does not exist.
 [[nodiscard]] bool is_not_there(const kube::ApiError& refusal, const kube::BoundObjectRef& bound);
 
-// Whether the file holds a token that has not expired.
+// "the token so far is bound to Secret shop/tokenlet-edge, and whoever deleted that ended it: ..."
+[[nodiscard]] std::string revoked(const kube::TokenRequest& tried);
+
+// Whether the file holds a token that has not expired; or, however old, one that is bound to a Secret.
 [[nodiscard]] bool holds_valid_token(const std::string& path, WallTime now);
+[[nodiscard]] bool holds_bound_token(const std::string& path);
 
 class SelfCredential {
 public:
@@ -43,7 +49,9 @@ public:
         std::function<Now()> clock = read_clocks;
         std::function<std::uint64_t()> random{};
         std::function<void(const Report&)> report{};
-        std::function<void()> look{};  // maintain() wants to be called
+        std::function<void(const kube::ApiError&)> on_refusal{};
+        std::function<void()> obtained{};  // another token stands there
+        std::function<void()> look{};      // maintain() wants to be called
     };
 
     SelfCredential(ApiCaller call, Settings settings);
@@ -61,7 +69,8 @@ private:
 
     ApiCaller call_;
     Settings settings_;
-    bool bound_ = true;  // false: the object that the request names is not there
+    bool bound_ = true;           // false: the object that the request names is not there
+    bool held_is_bound_ = false;  // the token that stands there, though it may have expired
     bool asking_ = false;
     unsigned failures_ = 0;
     std::optional<rotation::TokenTimes> times_;

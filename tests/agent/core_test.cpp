@@ -706,6 +706,23 @@ TEST_F(CoreTest, AStepOfOurClockMakesNoTokenOfAMeasuredIssuerInvalid) {
     }
 }
 
+TEST_F(CoreTest, ARenewalSaysWhatTheTokenSoFarIsBoundTo) {
+    start_with_one_pod();
+    EXPECT_FALSE(world.issuer.last_held) << "there is none yet";
+    world.crash();
+    start_with_one_pod();
+    world.pass(49min);
+    EXPECT_EQ(requests(), 2u);
+    ASSERT_TRUE(world.issuer.last_held) << "also of one that was adopted";
+    EXPECT_EQ(world.issuer.last_held, world.issuer.requests.back().second.bound_object_ref);
+
+    world.core().on_issuer_name(world.now(), "https://other");
+    world.wake();
+    world.pass(1s);
+    EXPECT_EQ(requests(), 3u);
+    EXPECT_FALSE(world.issuer.last_held) << "what another issuer bound it to is nothing here";
+}
+
 TEST_F(CoreTest, AnIssuerThatDoesNotNameTheAccountIsBelievedByItsToken) {
     world.issuer.names_no_account = true;
     start_with_one_pod();

@@ -62,14 +62,16 @@ struct ClusterIssuerTest : ::testing::Test {
             at = at->path.starts_with("/api/") ? std::next(at) : sent.erase(at);
     }
 
-    void ask(const std::string& account = "web", Duration left = 1min, const std::string& uid = "u-1") {
+    void ask(const std::string& account = "web", Duration left = 1min, const std::string& uid = "u-1",
+             std::optional<kube::BoundObjectRef> held = {}) {
         RequestToken ask{.id = 1,
                          .request = {.ns = "shop",
                                      .service_account = account,
                                      .audiences = {},
                                      .expiration_seconds = 3600,
                                      .bound_object_ref = kube::BoundObjectRef{"Pod", "web-0", uid}},
-                         .needed_by = now.boot + left};
+                         .needed_by = now.boot + left,
+                         .held_binding = std::move(held)};
         issuer->issue(std::move(ask), [this](TokenAnswer answer) { answers.push_back(std::move(answer)); });
         issuer->maintain(now);
         forget_discovery();
@@ -164,6 +166,100 @@ TEST_F(ClusterIssuerTest, AutoFallsFromThePodToTheSecretToTheNodeToNothing) {
     EXPECT_THAT(sent.at(0).body, HasSubstr(R"("kind":"Pod")"));
 }
 
+TEST_F(ClusterIssuerTest, AutoNeverReplacesATokenByOneThatIsBoundToLess) {
+    struct Case {
+        std::string_view name;
+        kube::BoundObjectRef held;
+        std::vector<kube::ApiError> refusals;
+        std::string_view last;  // asked for, however often
+        std::string_view says;
+    };
+    const auto gone = [](std::string_view what) {
+        return refusal(404, std::string(what) + " not found", Errc::NotFound);
+    };
+    const Case cases[] = {
+        {"the Secret was deleted",
+         {"Secret", "tokenlet-edge", "s-1"},
+         {gone("pods \"web-0\""), gone("secrets \"tokenlet-edge\"")},
+         R"("kind":"Secret")",
+         "bound to Secret shop/tokenlet-edge, and whoever deleted that has ended it: nothing looser is asked for; to "
+         "let "
+         "this host in again: kubectl -n shop create secret generic tokenlet-edge --type=tokenlet.dev/bound-object"},
+        {"the Pod was deleted",
+         {"Pod", "web-0", "u-1"},
+         {gone("pods \"web-0\"")},
+         R"("kind":"Pod")",
+         "bound to Pod shop/web-0"},
+        {"the Node was deleted",
+         {"Node", "edge", "n-1"},
+         {gone("pods \"web-0\""), gone("secrets \"tokenlet-edge\""), gone("nodes \"edge\"")},
+         R"("kind":"Node")",
+         "bound to Node edge"},
+    };
+    for (const Case& c : cases) {
+        SCOPED_TRACE(c.name);
+        sent.clear();
+        answers.clear();
+        start(BoundObjectMode::Auto);
+        know_pod("u-1");
+        ask("web", 1min, "u-1", c.held);
+        for (const kube::ApiError& error : c.refusals)
+            answer(std::unexpected(error));
+        ASSERT_EQ(answers.size(), 1U);
+        ASSERT_FALSE(answers[0]);
+        EXPECT_THAT(answers[0].error().error.what, HasSubstr(c.says));
+
+        ask("web", 1min, "u-1", c.held);
+        ASSERT_EQ(sent.size(), 1U);
+        EXPECT_THAT(sent[0].body, HasSubstr(c.last)) << "also while it is known to be missing";
+        answer(token());
+        EXPECT_TRUE(answers.at(1));
+    }
+}
+
+TEST_F(ClusterIssuerTest, WhatAnotherModeBoundToIsNoReasonToAskForThat) {
+    start(BoundObjectMode::Auto);
+    ask("web", 1min, "u-1", kube::BoundObjectRef{"Secret", "tokenlet-u-1", "s-1"});
+    answer(std::unexpected(refusal(404, "secrets \"tokenlet-edge\" not found", Errc::NotFound)));
+    EXPECT_THAT(sent.at(0).body, HasSubstr(R"("kind":"Node")"));
+}
+
+TEST_F(ClusterIssuerTest, ARemovalThatFailsKeepsNoNewPodWaiting) {
+    start(BoundObjectMode::PodSecret);
+    sent.clear();
+    std::size_t told = 0;
+    const auto tell = [&](TellIssuer news) {
+        issuer->tell(std::move(news), [&](const Result<IssuerAnswer>& answer) {
+            EXPECT_TRUE(answer);
+            ++told;
+            loop->stop();
+        });
+        loop->run();
+    };
+    tell({.ticket = 1, .accounts_gone = {}, .pods_gone = {{{"shop", "old"}, "u-0"}}, .accounts = {}, .pods = {}});
+    kube::ApiError forbidden = refusal(403, "cannot get secrets", Errc::Denied);
+    forbidden.advice = "kind: Role";
+    answer(std::unexpected(std::move(forbidden)));
+    EXPECT_THAT(advice, ElementsAre("kind: Role"));
+    EXPECT_THAT(reports, ElementsAre("objects made for pods that left cannot be removed yet"));
+    tell({.ticket = 2,
+          .accounts_gone = {},
+          .pods_gone = {},
+          .accounts = {},
+          .pods = {{{"shop", "web-0"}, "u-1", "web", true}}});
+    EXPECT_EQ(told, 2U);
+    ask();
+    ASSERT_EQ(sent.size(), 1U);
+    EXPECT_EQ(sent[0].path, "/api/v1/namespaces/shop/secrets") << "its object is made";
+    sent.clear();
+    const std::optional<BootTime> next = issuer->maintain(now);
+    ASSERT_TRUE(next);
+    now.boot = *next;
+    issuer->maintain(now);
+    ASSERT_EQ(sent.size(), 1U);
+    EXPECT_EQ(sent[0].path, "/api/v1/namespaces/shop/secrets/tokenlet-u-0") << "tried again by itself";
+}
+
 TEST_F(ClusterIssuerTest, FallsOverNothingButAMissingObject) {
     struct Case {
         std::string_view name;
@@ -201,7 +297,8 @@ TEST_F(ClusterIssuerTest, SaysWhatAChosenModeNeeds) {
     answer(std::unexpected(refusal(404, "secrets \"tokenlet-edge\" not found", Errc::NotFound)));
     ASSERT_EQ(answers.size(), 1U);
     EXPECT_THAT(answers[0].error().error.what,
-                HasSubstr("kubectl -n shop create secret generic tokenlet-edge, or use mode: auto"));
+                HasSubstr("kubectl -n shop create secret generic tokenlet-edge --type=tokenlet.dev/bound-object, "
+                          "or use mode: auto"));
 }
 
 TEST_F(ClusterIssuerTest, RefusesAnAnswerThatIsNoTokenAsSomethingToTryAgain) {
@@ -259,8 +356,11 @@ TEST_F(ClusterIssuerTest, TellsTheNameAndTheKeysAndLooksForOthers) {
     EXPECT_LE(issuer->maintain(now), now.boot + kKeysSoon);
     EXPECT_TRUE(reports.empty()) << "a server that is away is everybody's business, not this one's";
     issuer->look_at_keys();
-    answer(std::unexpected(refusal(403, "cannot get path", Errc::Denied)));
+    kube::ApiError forbidden = refusal(403, "cannot get path", Errc::Denied);
+    forbidden.advice = "kind: ClusterRole";
+    answer(std::unexpected(std::move(forbidden)));
     EXPECT_EQ(reports.size(), 1U);
+    EXPECT_THAT(advice, ElementsAre("kind: ClusterRole"));
 }
 
 TEST_F(ClusterIssuerTest, AsksForTheKeysLessAndLessOftenWhileTheServerIsAwayAndNotBeforeItSays) {

@@ -22,7 +22,7 @@ constexpr std::string_view kEmptyList =
 
 // A server that has trust bundles in one version of their API, or in none.
 struct ClusterObjectsTest : ::testing::Test {
-    enum class Serves { Nothing, Lists };
+    enum class Serves { Nothing, Lists, ListsAndIsGone };
 
     std::atomic<Serves> serves = Serves::Nothing;
     kube::TestLoop loop;
@@ -32,10 +32,13 @@ struct ClusterObjectsTest : ::testing::Test {
     std::unique_ptr<kube::ApiClient> client;
     Now now{BootTime(1000s), WallTime(1'800'000'000s)};
     std::vector<std::string> told;
+    int lost = 0;
     std::unique_ptr<ClusterObjects> objects;
 
     void answer(kube::TestExchange& exchange) {
         const bool is_list = exchange.request.head.contains("sendInitialEvents");
+        if (serves == Serves::ListsAndIsGone && !is_list)
+            return exchange.send(kube::http_answer(503, "the backend is away"));
         if (serves == Serves::Nothing || !exchange.request.head.contains("/v1beta1/") || !is_list)
             return exchange.send(kube::http_answer(404, "404 page not found"));
         exchange.send(kube::http_answer(200, kEmptyList));
@@ -49,12 +52,16 @@ struct ClusterObjectsTest : ::testing::Test {
         ASSERT_TRUE(made) << made.error().what;
         client = std::move(*made);
         objects = std::make_unique<ClusterObjects>(
-            *client, ClusterObjects::Settings{
-                         .clock = [this] { return now; },
-                         .random = [] { return std::uint64_t{0}; },
-                         .tell = [this](const WatchedObject&,
-                                        const ObjectNews& news) { told.emplace_back(news ? "objects" : "error"); },
-                         .look = [] {}});
+            [this](kube::ApiRequest request, std::move_only_function<void(kube::ApiResult)> done) {
+                return client->request(std::move(request), std::move(done));
+            },
+            ClusterObjects::Settings{
+                .clock = [this] { return now; },
+                .random = [] { return std::uint64_t{0}; },
+                .tell = [this](const WatchedObject&,
+                               const ObjectNews& news) { told.emplace_back(news ? "objects" : "error"); },
+                .look = [] {},
+                .on_lost = [this] { ++lost; }});
         objects->watch({.added = {{WatchedObject::Kind::ClusterTrustBundle, {"", "ca"}}}, .removed = {}}, now);
     }
 
@@ -95,6 +102,22 @@ TEST_F(ClusterObjectsTest, AVersionThatGaveObjectsIsLeftOnlyAfterAFewRefusals) {
     EXPECT_THAT(asked(), ElementsAre("v1beta1"));
     now.boot += 60s;
     EXPECT_THAT(asked(), ElementsAre("v1beta1", "v1alpha1")) << "a server may have become an older one";
+}
+
+TEST_F(ClusterObjectsTest, AServerThatAnswersAWatchWith503IsLostOnce) {
+    EXPECT_THAT(asked(), ElementsAre("v1beta1", "v1alpha1"));
+    EXPECT_EQ(lost, 0) << "nothing stood yet";
+    serves = Serves::ListsAndIsGone;
+    now.boot += 60s;
+    EXPECT_THAT(asked(), ElementsAre("v1beta1", "v1beta1"));
+    EXPECT_THAT(told, ElementsAre("error", "objects"));
+    EXPECT_EQ(lost, 1) << "behind a load balancer, a server that is away is one that answers 503";
+    for (int tries = 0; tries < 5; ++tries) {
+        now.boot += 60s;
+        EXPECT_THAT(asked(), ElementsAre("v1beta1"));
+    }
+    EXPECT_EQ(lost, 1);
+    EXPECT_THAT(told, ElementsAre("error", "objects", "error"));
 }
 
 }  // namespace

@@ -15,11 +15,12 @@ using ::testing::IsEmpty;
 
 const IssuerPod kPod{{"shop", "web"}, "u-1", "web-account", true};
 
-std::string object(const std::string& name, const std::string& node, const std::string& pod_uid,
+// Of a host that is called edge.
+std::string object(const std::string& name, const std::string& host, const std::string& pod_uid,
                    const std::string& uid) {
     return R"({"metadata":{"namespace":"shop","name":")" + name + R"(","uid":")" + uid +
-           R"(","labels":{"app.kubernetes.io/managed-by":"tokenlet"},"annotations":{"tokenlet.dev/node":")" + node +
-           R"(","tokenlet.dev/pod-uid":")" + pod_uid + "\"}}}";
+           R"(","labels":{"app.kubernetes.io/managed-by":"tokenlet","tokenlet.dev/host":")" + host +
+           R"("},"annotations":{"tokenlet.dev/node":"edge","tokenlet.dev/pod-uid":")" + pod_uid + "\"}}}";
 }
 
 // A server that answers at once, from what a test has put in.
@@ -29,6 +30,11 @@ struct OwnObjectsTest : ::testing::Test {
     std::map<std::string, std::vector<kube::ApiResult>> answers;
     std::optional<OwnObjects> own;
     std::vector<OwnObjects::Made> made;
+    bool delayed = false;  // POSTs wait for let_the_post_end()
+    std::move_only_function<void(kube::ApiResult)> held_back;
+    Now now{BootTime(std::chrono::seconds(1000)), WallTime(std::chrono::seconds(1'800'000'000))};
+    std::vector<std::string> reports;
+    std::vector<std::string> advice;
 
     void start(OwnObjects::Kind kind) {
         own.emplace(
@@ -37,6 +43,10 @@ struct OwnObjectsTest : ::testing::Test {
                 calls.push_back(call);
                 if (!request.body.empty())
                     bodies.emplace_back(request.body.view());
+                if (delayed && request.method == "POST") {
+                    held_back = std::move(done);
+                    return;
+                }
                 auto& of_call = answers[call];
                 if (of_call.empty())
                     return done(refused(404, Errc::NotFound));
@@ -44,7 +54,15 @@ struct OwnObjectsTest : ::testing::Test {
                 of_call.erase(of_call.begin());
                 done(std::move(answer));
             },
-            kind, "edge");
+            OwnObjects::Settings{.kind = kind,
+                                 .node_name = "edge",
+                                 .host_id = "ours",
+                                 .clock = [this] { return now; },
+                                 .random = [] { return ~std::uint64_t{0}; },
+                                 .report = [this](const Report& report) { reports.push_back(report.event); },
+                                 .on_refusal = [this](const kube::ApiError& error) { advice.push_back(error.advice); },
+                                 .look = [] {}});
+        own->follow({.gone = {}, .present = {kPod}});
     }
     static kube::ApiResult refused(int status, Errc code) {
         return std::unexpected(kube::ApiError{.error = {code, "refused"}, .http_status = status});
@@ -55,16 +73,31 @@ struct OwnObjectsTest : ::testing::Test {
     void ensure(const IssuerPod& pod = kPod) {
         own->ensure(pod, [this](OwnObjects::Made result) { made.push_back(std::move(result)); });
     }
-    Result<> remove(OwnObjects::Gone gone) {
-        Result<> result = fail(Errc::Internal, "not told");
-        own->remove(std::move(gone), [&](Result<> told) { result = std::move(told); });
-        return result;
+    void leave(const IssuerPod& pod = kPod) { own->follow({.gone = {{pod.pod, pod.uid}}, .present = {}}); }
+    // A start, with these Pods.
+    void know_all(std::vector<IssuerPod> pods) {
+        own->follow({.gone = {}, .present = std::move(pods), .extent = OwnObjects::Extent::Everything});
     }
+    // What is tried again once its time has come.
+    void try_again() {
+        calls.clear();
+        const std::optional<BootTime> next = own->maintain(now);
+        ASSERT_TRUE(next);
+        EXPECT_THAT(calls, IsEmpty()) << "not before";
+        now.boot = *next;
+        (void)own->maintain(now);
+    }
+    void let_the_post_end() {
+        auto& posts = answers["POST /api/v1/namespaces/shop/secrets"];
+        ASSERT_FALSE(posts.empty());
+        held_back(std::move(posts.front()));
+    }
+    [[nodiscard]] bool is_done() { return !own->maintain(now); }
 };
 
 TEST_F(OwnObjectsTest, AreMadeOnceForEachPod) {
     start(OwnObjects::Kind::Secret);
-    answers["POST /api/v1/namespaces/shop/secrets"].push_back(answer(object("tokenlet-u-1", "edge", "u-1", "s-1")));
+    answers["POST /api/v1/namespaces/shop/secrets"].push_back(answer(object("tokenlet-u-1", "ours", "u-1", "s-1")));
     ensure();
     ensure();
     EXPECT_EQ(calls.size(), 1U);
@@ -79,7 +112,7 @@ TEST_F(OwnObjectsTest, AreMadeOnceForEachPod) {
 TEST_F(OwnObjectsTest, OfAnEarlierRunAreTakenOver) {
     start(OwnObjects::Kind::GatedPod);
     answers["POST /api/v1/namespaces/shop/pods"].push_back(refused(409, Errc::Conflict));
-    answers["GET /api/v1/namespaces/shop/pods/web"].push_back(answer(object("web", "edge", "u-1", "p-1")));
+    answers["GET /api/v1/namespaces/shop/pods/web"].push_back(answer(object("web", "ours", "u-1", "p-1")));
     ensure();
     ASSERT_EQ(made.size(), 1U);
     EXPECT_EQ(*made[0], (kube::BoundObjectRef{"Pod", "web", "p-1"}));
@@ -91,8 +124,8 @@ TEST_F(OwnObjectsTest, OfAPodThatHadTheNameBeforeMakeRoom) {
     start(OwnObjects::Kind::GatedPod);
     auto& posts = answers["POST /api/v1/namespaces/shop/pods"];
     posts.push_back(refused(409, Errc::Conflict));
-    posts.push_back(answer(object("web", "edge", "u-1", "p-2")));
-    answers["GET /api/v1/namespaces/shop/pods/web"].push_back(answer(object("web", "edge", "u-0", "p-1")));
+    posts.push_back(answer(object("web", "ours", "u-1", "p-2")));
+    answers["GET /api/v1/namespaces/shop/pods/web"].push_back(answer(object("web", "ours", "u-0", "p-1")));
     answers["DELETE /api/v1/namespaces/shop/pods/web"].push_back(answer("{}"));
     ensure();
     ASSERT_EQ(made.size(), 1U);
@@ -107,7 +140,7 @@ TEST_F(OwnObjectsTest, OfStrangersAreLeftAlone) {
     };
     const Case cases[] = {
         {"a workload's", R"({"metadata":{"name":"web","uid":"p-1"}})"},
-        {"another host's", object("web", "other", "u-1", "p-1")},
+        {"another host's of the same name", object("web", "theirs", "u-1", "p-1")},
         {"without our label",
          R"({"metadata":{"name":"web","annotations":{"tokenlet.dev/node":"edge","tokenlet.dev/pod-uid":"u-1"}}})"},
     };
@@ -121,11 +154,12 @@ TEST_F(OwnObjectsTest, OfStrangersAreLeftAlone) {
         ensure();
         ASSERT_EQ(made.size(), 1U);
         ASSERT_FALSE(made[0]);
-        EXPECT_THAT(made[0].error().error.what, HasSubstr("exists and is not ours"));
+        EXPECT_THAT(made[0].error().error.what, HasSubstr("exists and was not made by this host"));
         answers["GET /api/v1/namespaces/shop/pods/web"].push_back(answer(c.existing));
-        EXPECT_TRUE(remove({.pods = {{{"shop", "web"}, "u-1"}}, .all = {}}));
+        leave();
         answers["GET /api/v1/pods"].push_back(answer(R"({"items":[)" + c.existing + "]}"));
-        EXPECT_TRUE(remove({.pods = {}, .all = std::vector<IssuerPod>{}}));
+        know_all({});
+        EXPECT_TRUE(is_done());
         for (const std::string& call : calls)
             EXPECT_FALSE(call.starts_with("DELETE")) << call;
     }
@@ -134,36 +168,100 @@ TEST_F(OwnObjectsTest, OfStrangersAreLeftAlone) {
 TEST_F(OwnObjectsTest, GoWithTheirPods) {
     start(OwnObjects::Kind::Secret);
     const std::string path = "/api/v1/namespaces/shop/secrets/tokenlet-u-1";
-    answers["GET " + path].push_back(answer(object("tokenlet-u-1", "edge", "u-1", "s-1")));
+    answers["GET " + path].push_back(answer(object("tokenlet-u-1", "ours", "u-1", "s-1")));
     answers["DELETE " + path].push_back(answer("{}"));
-    EXPECT_TRUE(remove({.pods = {{{"shop", "web"}, "u-1"}}, .all = {}}));
+    leave();
     EXPECT_EQ(calls.back(), "DELETE " + path);
-    EXPECT_TRUE(remove({.pods = {{{"shop", "web"}, "u-1"}}, .all = {}})) << "gone already";
+    EXPECT_TRUE(is_done());
+    leave();
+    EXPECT_TRUE(is_done()) << "gone already";
+    EXPECT_THAT(reports, IsEmpty());
+}
 
+TEST_F(OwnObjectsTest, ThatCannotBeRemovedAreTriedAgainAndToldOfOnce) {
+    start(OwnObjects::Kind::Secret);
+    const std::string path = "/api/v1/namespaces/shop/secrets/tokenlet-u-1";
+    const std::string existing = object("tokenlet-u-1", "ours", "u-1", "s-1");
     answers["GET " + path].push_back(refused(503, Errc::Unavailable));
-    EXPECT_FALSE(remove({.pods = {{{"shop", "web"}, "u-1"}}, .all = {}})) << "has to be tried again";
+    leave();
+    for (int tries = 0; tries < 3; ++tries) {
+        answers["GET " + path].push_back(answer(existing));
+        answers["DELETE " + path].push_back(std::unexpected(
+            kube::ApiError{.error = {Errc::Denied, "forbidden"}, .http_status = 403, .advice = "kind: Role"}));
+        try_again();
+        EXPECT_EQ(calls.back(), "DELETE " + path);
+    }
+    EXPECT_THAT(reports, ElementsAre("objects made for pods that left cannot be removed yet"));
+    EXPECT_THAT(advice, ElementsAre("", "kind: Role", "kind: Role", "kind: Role"));
+
+    answers["GET " + path].push_back(answer(existing));
+    answers["DELETE " + path].push_back(answer("{}"));
+    try_again();
+    EXPECT_TRUE(is_done());
+    EXPECT_EQ(reports.back(), "objects made for pods that left are removed");
+    EXPECT_EQ(reports.size(), 2U);
+}
+
+TEST_F(OwnObjectsTest, OfAPodThatIsBackAreNotRemoved) {
+    start(OwnObjects::Kind::Secret);
+    answers["GET /api/v1/namespaces/shop/secrets/tokenlet-u-1"].push_back(refused(503, Errc::Unavailable));
+    leave();
+    own->follow({.gone = {}, .present = {kPod}});
+    calls.clear();
+    EXPECT_TRUE(is_done());
+    EXPECT_THAT(calls, IsEmpty());
+}
+
+TEST_F(OwnObjectsTest, AreNotMadeForAPodThatHasLeftAndGoWhenItLeftMeanwhile) {
+    start(OwnObjects::Kind::Secret);
+    answers["POST /api/v1/namespaces/shop/secrets"].push_back(answer(object("tokenlet-u-1", "ours", "u-1", "s-1")));
+    delayed = true;
+    ensure();
+    leave();  // nothing is there yet
+    EXPECT_TRUE(is_done());
+    const std::string path = "/api/v1/namespaces/shop/secrets/tokenlet-u-1";
+    answers["GET " + path].push_back(answer(object("tokenlet-u-1", "ours", "u-1", "s-1")));
+    answers["DELETE " + path].push_back(answer("{}"));
+    let_the_post_end();
+    EXPECT_EQ(calls.back(), "DELETE " + path);
+
+    calls.clear();
+    ensure();
+    ASSERT_EQ(made.size(), 2U);
+    EXPECT_FALSE(made[1]);
+    EXPECT_THAT(calls, IsEmpty());
 }
 
 TEST_F(OwnObjectsTest, OfPodsThatNobodyKnowsAreFoundByLabelWhereWeMayLook) {
     start(OwnObjects::Kind::Secret);
-    const std::string items = R"({"items":[)" + object("tokenlet-u-1", "edge", "u-1", "s-1") + "," +
-                              object("tokenlet-u-9", "edge", "u-9", "s-9") + "]}";
+    const std::string items = R"({"items":[)" + object("tokenlet-u-1", "ours", "u-1", "s-1") + "," +
+                              object("tokenlet-u-8", "theirs", "u-8", "s-8") + "," +
+                              object("tokenlet-u-9", "ours", "u-9", "s-9") + "]}";
     const std::string gone = "DELETE /api/v1/namespaces/shop/secrets/tokenlet-u-9";
     answers[gone].push_back(answer("{}"));
     answers["GET /api/v1/secrets"].push_back(answer(items));
-    EXPECT_TRUE(remove({.pods = {}, .all = std::vector{kPod}}));
+    know_all({kPod});
     EXPECT_THAT(calls, ElementsAre("GET /api/v1/secrets", gone));
 
     calls.clear();
     answers[gone].push_back(answer("{}"));
     answers["GET /api/v1/secrets"].push_back(refused(403, Errc::Denied));
     answers["GET /api/v1/namespaces/shop/secrets"].push_back(answer(items));
-    EXPECT_TRUE(remove({.pods = {}, .all = std::vector{kPod}}));
+    know_all({kPod});
     EXPECT_THAT(calls, ElementsAre("GET /api/v1/secrets", "GET /api/v1/namespaces/shop/secrets", gone));
+    EXPECT_TRUE(is_done());
 
-    calls.clear();
     answers["GET /api/v1/secrets"].push_back(refused(0, Errc::Unavailable));
-    EXPECT_FALSE(remove({.pods = {}, .all = std::vector{kPod}}));
+    know_all({kPod});
+    answers["GET /api/v1/secrets"].push_back(answer(items));
+    answers[gone].push_back(refused(500, Errc::Unavailable));
+    try_again();
+    EXPECT_THAT(calls, ElementsAre("GET /api/v1/secrets", gone));
+    answers["GET /api/v1/secrets"].push_back(answer(items));
+    answers[gone].push_back(answer("{}"));
+    try_again();
+    EXPECT_THAT(calls, ElementsAre("GET /api/v1/secrets", gone));
+    EXPECT_TRUE(is_done());
 }
 
 }  // namespace

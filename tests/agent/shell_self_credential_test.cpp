@@ -24,7 +24,11 @@ struct SelfCredentialTest : ::testing::Test {
     Now now{BootTime(1000s), WallTime(1'800'000'000s)};
     std::vector<std::string> bodies;
     std::vector<std::string> reports;
+    std::vector<std::string> errors;
+    std::vector<std::string> advice;
+    int obtained = 0;
     Duration server_ahead{};
+    std::string binding{};  // a claim
     std::function<kube::ApiResult()> answer = [this] { return token(); };
     std::unique_ptr<SelfCredential> self;
 
@@ -43,7 +47,15 @@ struct SelfCredentialTest : ::testing::Test {
                 .directory = scratch.path(),
                 .clock = [this] { return now; },
                 .random = [] { return std::uint64_t{1} << 63; },
-                .report = [this](const Report& report) { reports.push_back(report.event); },
+                .report =
+                    [this](const Report& report) {
+                        reports.push_back(report.event);
+                        for (const auto& [key, value] : report.fields)
+                            if (key == "err")
+                                errors.push_back(value);
+                    },
+                .on_refusal = [this](const kube::ApiError& error) { advice.push_back(error.advice); },
+                .obtained = [this] { ++obtained; },
                 .look = [] {}});
     }
     std::move_only_function<void(kube::ApiResult)> pending;
@@ -62,7 +74,7 @@ struct SelfCredentialTest : ::testing::Test {
         const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(issued.time_since_epoch()).count();
         const std::string jwt = encode_base64url(R"({"alg":"ES256","kid":"k"})") + "." +
                                 encode_base64url(R"({"iat":)" + std::to_string(seconds) + R"(,"exp":)" +
-                                                 std::to_string(seconds + 7 * 86400) + "}") +
+                                                 std::to_string(seconds + 7 * 86400) + binding + "}") +
                                 ".c2ln";
         return {.http_status = 201,
                 .body = Secret(R"({"kind":"TokenRequest","metadata":{"uid":"u"},"spec":{"expirationSeconds":604800},)"
@@ -166,6 +178,58 @@ TEST_F(SelfCredentialTest, IsBoundToTheOperatorsSecretWhereThereIsOne) {
     pass(kDay);
     let_it_work();
     EXPECT_THAT(bodies.at(2), HasSubstr("tokenlet-edge")) << "somebody may have made it";
+}
+
+TEST_F(SelfCredentialTest, ThatWasBoundIsReplacedByNoneThatIsNot) {
+    const auto gone = [] {
+        return std::unexpected(kube::ApiError{.error = {Errc::NotFound, "no such Secret"},
+                                              .http_status = 404,
+                                              .message = "secrets \"tokenlet-edge\" not found"});
+    };
+    binding = R"(,"kubernetes.io":{"secret":{"name":"tokenlet-edge","uid":"s-1"}})";
+    start();
+    let_it_work();
+    const auto renew = [&] {
+        bodies.clear();
+        for (int hour = 0; hour < 8 * 24; ++hour) {
+            pass(1h);
+            let_it_work();
+        }
+        EXPECT_GT(bodies.size(), 3U);
+        for (const std::string& body : bodies)
+            EXPECT_THAT(body, HasSubstr("tokenlet-edge"));
+    };
+    answer = gone;
+    renew();
+    EXPECT_FALSE(is_valid()) << "whoever deleted the Secret meant it";
+    EXPECT_TRUE(holds_bound_token(scratch.at(kSelfTokenFile)));
+    EXPECT_THAT(errors.back(), HasSubstr("no such Secret; the token so far is bound to Secret edge/tokenlet-edge"));
+    EXPECT_THAT(errors.back(), HasSubstr("`tokenlet enroll`"));
+
+    start();
+    renew();
+    EXPECT_FALSE(is_valid()) << "after a restart, too";
+    answer = [this] { return token(); };
+    pass(1min);
+    let_it_work();
+    EXPECT_TRUE(is_valid());
+}
+
+TEST_F(SelfCredentialTest, TellsOfEveryNewTokenAndOfTheAdviceInARefusal) {
+    start();
+    answer = [] {
+        return std::unexpected(
+            kube::ApiError{.error = {Errc::Denied, "forbidden"}, .http_status = 403, .advice = "kind: Role"});
+    };
+    let_it_work();
+    EXPECT_THAT(advice, ElementsAre("kind: Role"));
+    EXPECT_EQ(obtained, 0);
+    answer = [this] { return token(); };
+    pass(1min);
+    let_it_work();
+    pass(kDay);
+    let_it_work();
+    EXPECT_EQ(obtained, 2);
 }
 
 TEST_F(SelfCredentialTest, IsReadableForItsOwnerAlone) {

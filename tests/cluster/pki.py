@@ -50,6 +50,16 @@ class CertificateAuthority:
         subject = "".join(f"/O={group}" for group in groups) + f"/CN={user}"
         return self.issue(name, subject, "extendedKeyUsage=clientAuth", days=days)
 
+    def issue_expired(self, name: str, subject: str, extension: str) -> tuple[pathlib.Path, pathlib.Path]:
+        """One that ended yesterday. `openssl req` makes none such."""
+        certificate, key = self.directory / f"{name}.crt", self.directory / f"{name}.key"
+        wish = self.directory / f"{name}.csr"
+        openssl("req", "-config", str(self.config), "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-subj", subject,
+                "-addext", extension, "-keyout", str(key), "-out", str(wish))
+        openssl("x509", "-req", "-in", str(wish), "-CA", str(self.certificate), "-CAkey", str(self.key), "-CAcreateserial", "-days", "-1",
+                "-copy_extensions", "copy", "-out", str(certificate))
+        return certificate, key
+
     def request(self, certificate, key, subject: str, *extensions: str, signed=(), days: int = DAYS):
         added = [word for extension in extensions for word in ("-addext", extension)]
         openssl("req", "-x509", "-config", str(self.config), "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc",

@@ -260,6 +260,7 @@ void World::answer(const agent::TellIssuer& tell) {
 
 void World::answer(const agent::RequestToken& request) {
     issuer.requests.emplace_back(boot_, request.request);
+    issuer.last_held = request.held_binding;
     most_requests_at_once = std::max(most_requests_at_once, ++requests_under_way_);
     if (!issuer.up || request.request.ns == issuer.unreachable_for)
         return;  // never answered

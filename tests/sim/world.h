@@ -58,6 +58,7 @@ struct Issuer {
     std::map<std::string, agent::IssuerPod> pods;     // by uid
     std::map<std::string, BootTime> deleted;          // uids of Pods that have gone
     std::vector<std::pair<BootTime, kube::TokenRequest>> requests;
+    std::optional<kube::BoundObjectRef> last_held;  // what the last one said of the token that it replaces
 };
 
 // How work on a volume ends. Halfway: its files are new, or gone, but not its record and its names.

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/shell/cluster_client.h"
+
+#include "agent/shell/self_credential.h"
+#include "kube/in_cluster.h"
+#include "kube/token_request_json.h"
+
+namespace tokenlet::agent {
+namespace {
+
+Report make_report(Report::Level level, std::string event, std::vector<std::pair<std::string, std::string>> fields) {
+    return {.level = level, .event = std::move(event), .fields = std::move(fields)};
+}
+
+}  // namespace
+
+Result<> ClusterClient::open() {
+    const bool has_own =
+        !settings_.issuer.self.service_account.empty() && holds_valid_token(token_path(), read_clocks().wall);
+    return use(has_own ? Credential::Own : Credential::Kubeconfigs);
+}
+
+Result<> ClusterClient::take_own_credential() {
+    if (settings_.issuer.self.service_account.empty() || credential_ == Credential::Own)
+        return {};
+    Result<> first = ask_for_first();
+    if (first)
+        return use(Credential::Own);
+    if (first.error().code != Errc::Unavailable)
+        return first;
+    settings_.report(make_report(Report::Level::Warn, "no own credential yet, going on with the kubeconfig's",
+                                 {{"err", first.error().what}}));
+    return {};
+}
+
+Result<kube::ClusterAccess> ClusterClient::read_access() const {
+    const KubernetesIssuer& issuer = settings_.issuer;
+    if (issuer.in_cluster)
+        return kube::in_cluster_access(kube::in_cluster_surroundings());
+    return kube::read_kubeconfig(issuer.kubeconfig, issuer.context);
+}
+
+std::string ClusterClient::token_path() const {
+    return settings_.state_dir + "/" + kSelfTokenFile;
+}
+
+Result<> ClusterClient::ask_for_first() {
+    kube::ClusterAccess access = TRY(read_access());
+    auto client = TRY(BlockingClient::create(std::move(access)));
+    kube::TokenRequest request = settings_.self_request;
+    for (;;) {
+        kube::ApiResult answer =
+            client.call({.method = "POST",
+                         .path = kube::token_request_path(request),
+                         .body = Secret(kube::token_request_json(request)),
+                         .what = "TokenRequest for " + request.ns + "/" + request.service_account});
+        if (answer) {
+            const kube::IssuedToken issued = TRY(kube::read_issued_token(answer->body.view()));
+            return write_secret_file(settings_.state_dir, kSelfTokenFile, issued.token);
+        }
+        kube::ApiError& refusal = answer.error();
+        settings_.on_refusal(refusal);
+        const bool unbound = request.bound_object_ref && is_not_there(refusal, *request.bound_object_ref);
+        if (unbound && !holds_bound_token(token_path())) {
+            request.bound_object_ref.reset();
+            continue;
+        }
+        if (!refusal.is_retryable())
+            refusal.error.what = token_path() +
+                                 " holds no valid token, and there is no new one: " + refusal.error.what +
+                                 (unbound ? "; " + revoked(request) : "") + "; `tokenlet enroll` makes one";
+        return std::unexpected(std::move(refusal.error));
+    }
+}
+
+Result<> ClusterClient::use(Credential credential) {
+    kube::ClusterAccess access = TRY(read_access());
+    if (credential == Credential::Own) {
+        access.user = {};
+        access.user.name = settings_.self_request.ns + "/" + settings_.self_request.service_account;
+        access.user.token.file = token_path();
+        access.user.token.where = token_path();
+    }
+    clients_.push_back(TRY(kube::ApiClient::create(loop_.uv(), std::move(access), {})));
+    if (clients_.size() == 1)
+        for (const std::string& warning : clients_.back()->warnings())
+            settings_.report(
+                make_report(Report::Level::Warn, "API server is called with a weakness", {{"what", warning}}));
+    credential_ = credential;
+    return {};
+}
+
+void ClusterClient::own_token_obtained() {
+    if (credential_ == Credential::Own)
+        return;
+    const Result<> used = use(Credential::Own);
+    settings_.report(used ? make_report(Report::Level::Info, "own credential is there, and used from now on", {})
+                          : make_report(Report::Level::Error,
+                                        "own credential cannot be used yet, going on with the kubeconfig's",
+                                        {{"err", used.error().what}}));
+}
+
+}  // namespace tokenlet::agent

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// The calls to a cluster: to which server, and with which credential.
+//
+// Shapes   open() reads the kubeconfig (or what a Pod is given); request() calls. With issuer.kubernetes.self, calls go with
+//          the token that the agent renews itself, and take_own_credential() asks for the first one as the kubeconfig says.
+//          While the server is away, so is everything, until own_token_obtained(): later calls go with that one, those under
+//          way end as they have begun.
+// Units    none.
+// Owns     its clients and their calls; must go before its loop.
+// Threads  the loop's. take_own_credential() waits for its answer.
+// Errors   open(): what is wrong with the kubeconfig, naming file and field. take_own_credential(): why there is none, in the
+//          server's words.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "agent/config.h"
+#include "agent/shell/api_caller.h"
+#include "base/result.h"
+#include "kube/token_request.h"
+
+namespace tokenlet::agent {
+
+class ClusterClient {
+public:
+    struct Settings {
+        KubernetesIssuer issuer{};
+        kube::TokenRequest self_request{};  // of use with issuer.self only
+        std::string state_dir{};
+        std::function<void(Report)> report{};
+        std::function<void(const kube::ApiError&)> on_refusal{};
+    };
+
+    ClusterClient(Loop& loop, Settings settings) : loop_(loop), settings_(std::move(settings)) {}
+
+    [[nodiscard]] Result<> open();
+    [[nodiscard]] Result<> take_own_credential();
+    void own_token_obtained();
+
+    [[nodiscard]] kube::ApiCall request(kube::ApiRequest request, std::move_only_function<void(kube::ApiResult)> done) {
+        return clients_.back()->request(std::move(request), std::move(done));
+    }
+
+private:
+    enum class Credential { Kubeconfigs, Own };
+
+    [[nodiscard]] Result<kube::ClusterAccess> read_access() const;
+    [[nodiscard]] Result<> ask_for_first();
+    [[nodiscard]] Result<> use(Credential credential);
+    [[nodiscard]] std::string token_path() const;
+
+    Loop& loop_;
+    Settings settings_;
+    Credential credential_ = Credential::Kubeconfigs;
+    std::vector<std::unique_ptr<kube::ApiClient>> clients_;  // the last is in use
+};
+
+}  // namespace tokenlet::agent
