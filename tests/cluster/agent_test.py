@@ -162,10 +162,19 @@ class ClusterAgent(unittest.TestCase):
 
     def test_deleting_the_bound_secret_ends_the_tokens(self):
         self.cluster.kubectl("create", "secret", "generic", "tokenlet-edge", "-n", "shop")
-        token = self.started().token("all")
+        agent = self.started()
+        token = agent.token("all")
         self.reviewed(token)
         self.cluster.kubectl("delete", "secret", "tokenlet-edge", "-n", "shop")
+        # While the server still takes it, a renewal must not get away with less.
+        self.assertEqual(200, agent.ask("/v1/rotate?pod=shop/all", "POST")[0])
+        agent.wait_for(lambda: "whoever deleted that has ended it" in agent.log(), "the refusal to be told")
         daemon.wait_until(lambda: not self.cluster.review(token).get("authenticated"), "the server to refuse the token", 150)
+        self.assertEqual(token, agent.token("all"))
+        self.cluster.kubectl("create", "secret", "generic", "tokenlet-edge", "-n", "shop")
+        self.addCleanup(self.cluster.try_kubectl, "delete", "secret", "tokenlet-edge", "-n", "shop")
+        agent.wait_for(lambda: agent.token("all") != token, "another token, once the host is let in again", 150)
+        self.reviewed(agent.token("all"))
 
     def own_objects(self, resource: str) -> set:
         items = self.cluster.api("GET", f"/api/v1/{resource}?labelSelector=app.kubernetes.io/managed-by=tokenlet")["items"]
