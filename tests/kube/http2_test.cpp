@@ -131,7 +131,7 @@ TEST_F(Http2Test, ARequestThatWasTooSlowLeavesNoneOfTheLaterOnesBehindIt) {
 TEST_F(Http2Test, ARequestWithoutAnswerEndsTheStreamsOfWhichNothingWasHeardSince) {
     Stream silent;
     Stream ticking;
-    // The tick that comes with the request must come within its time, which a busy machine may take more of.
+    // The request must be sent, and the tick that comes with it come, within its time: a busy machine may take more of that.
     for (auto time = 200ms; time < 20s; time *= 4) {
         begin(silent, "/silence");
         begin(ticking, "/ticks");
@@ -139,17 +139,18 @@ TEST_F(Http2Test, ARequestWithoutAnswerEndsTheStreamsOfWhichNothingWasHeardSince
         std::optional<ApiResult> late;
         const ApiCall call =
             client_->request({.path = "/silence", .time = time}, [&](ApiResult result) { late = std::move(result); });
-        EXPECT_TRUE(loop_.run_until([&] { return late.has_value() && silent.end.has_value(); }));
-        ASSERT_FALSE(*silent.end);
-        EXPECT_TRUE(silent.end->error().is_retryable());
-        EXPECT_TRUE(silent.end->error().error.what.ends_with("nothing was heard, and a request went unanswered"))
-            << silent.end->error().error.what;
-        if (!ticking.end)
+        EXPECT_TRUE(loop_.run_until([&] { return late.has_value(); }));
+        if (silent.end && !ticking.end) {
+            ASSERT_FALSE(*silent.end);
+            EXPECT_TRUE(silent.end->error().is_retryable());
+            EXPECT_TRUE(silent.end->error().error.what.ends_with("nothing was heard, and a request went unanswered"))
+                << silent.end->error().error.what;
             return;
+        }
         silent.end.reset();
         ticking.end.reset();
     }
-    ADD_FAILURE() << "one that ticked was ended, too";
+    ADD_FAILURE() << "the silent one was not ended, or the one that ticked was, too";
 }
 
 TEST_F(Http2Test, AStreamThatIsSilentOnALiveConnectionGoesOn) {
@@ -162,7 +163,7 @@ TEST_F(Http2Test, AStreamThatIsSilentOnALiveConnectionGoesOn) {
 }
 
 TEST_F(Http2Test, AStreamOnADeadConnectionEndsWithoutARequestOfAnybodys) {
-    client_ = client({.quiet_time = 20ms, .sign_of_life_time = 100ms});
+    client_ = client({.quiet_time = 20ms, .sign_of_life_time = 1s});
     Stream silent;
     begin(silent, "/silence");
     client_->request({.path = "/freeze"}, [](const ApiResult&) {}).leave_to_client();
