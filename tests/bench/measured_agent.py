@@ -84,21 +84,33 @@ class MeasuredAgent(daemon.Daemon):
             return (time.monotonic() - begin) * 1000
 
     def cpu_ms(self) -> float:
-        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+        return cpu_ms(self.process)
 
     def wake_ups(self) -> int:
-        """How often any thread of it has gone to sleep or been interrupted so far."""
-        text = "".join(status.read_text() for status in pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/status"))
-        return sum(int(line.split()[1]) for line in text.splitlines() if "ctxt_switches" in line)
+        return wake_ups(self.process)
 
     def memory_mb(self, *names: str) -> list[float]:
-        lines = pathlib.Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines()
-        kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines[1:]}
-        return [kilobytes[name] / 1024 for name in names]
+        return memory_mb(self.process, *names)
 
     def token_path(self, name: str) -> str:
         return str(self.base / "by-name" / "production" / name / "kube-api-access" / "token")
+
+
+def cpu_ms(process: subprocess.Popen) -> float:
+    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
+def wake_ups(process: subprocess.Popen) -> int:
+    """How often any thread of it has gone to sleep or been interrupted so far."""
+    text = "".join(status.read_text() for status in pathlib.Path(f"/proc/{process.pid}/task").glob("*/status"))
+    return sum(int(line.split()[1]) for line in text.splitlines() if "ctxt_switches" in line)
+
+
+def memory_mb(process: subprocess.Popen, *names: str) -> list[float]:
+    lines = pathlib.Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+    kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines[1:]}
+    return [kilobytes[name] / 1024 for name in names]
 
 
 def binary() -> str:
