@@ -193,6 +193,16 @@ class ClusterAgent(unittest.TestCase):
                 self.reviewed(agent.token("all"))
                 bound = daemon.claims_of(agent.token("all"))["kubernetes.io"][kind]
                 self.assertEqual({bound["name"], "stranger"}, self.own_objects(resource))
+
+                # Another host of the same name, which knows nothing of the first one's Pods.
+                other = self.agent(bound=mode)
+                other.drop("third.yaml", EVERYTHING.replace("name: all", "name: third"))
+                other.start()
+                other.wait_for(lambda: other.alive_status() and other.is_ready("third"), "the other host's Pod")
+                (other.manifests / "third.yaml").unlink()
+                other.wait_for(lambda: self.own_objects(resource) == {bound["name"], "stranger"}, "the other host's object to go, and no more")
+                other.stop()
+
                 agent.drop("second.yaml", EVERYTHING.replace("name: all", "name: second"))
                 agent.wait_for(lambda: agent.is_ready("second"), "the second Pod")
                 self.assertEqual(3, len(self.own_objects(resource)))
