@@ -83,7 +83,8 @@ Result<Look> look_at(const UniqueFd& volume, const Options& options) {
         look.mode_repaired = true;
     }
     const Witness& witness = options.witness;
-    if (!witness.generation.empty() && stamp_of(found) == witness.volume) {
+    const bool looks_untouched = !witness.generation.empty() && stamp_of(found) == witness.volume;
+    if (looks_untouched && witness.settled) {
         // Nothing was made, renamed or removed in the volume since: its names and ..data are as they were left.
         look.current = witness.generation;
         look.blocked = witness.blocked;
@@ -98,7 +99,16 @@ Result<Look> look_at(const UniqueFd& volume, const Options& options) {
     } else {
         return std::unexpected(std::move(current.error()));
     }
-    look.shown = TRY(shown_names(volume));
+    if (!looks_untouched) {
+        look.shown = TRY(shown_names(volume));
+        return look;
+    }
+    // Touched in the tick of the last look, if at all: of its names some may be gone, and of others there are none.
+    look.blocked = witness.blocked;
+    for (const std::string& name : witness.names) {
+        if (!contains(look.blocked, name) && TRY(is_shown(volume, name)))
+            look.shown.push_back(name);
+    }
     return look;
 }
 
@@ -251,6 +261,7 @@ Result<Outcome> publish(const UniqueFd& volume, const Payload& payload, Options 
     if (!found.difference.empty()) {
         outcome.change = Change::Published;
         outcome.content_changed = found.content_differs;
+        outcome.was_damaged = same_payload;
         outcome.reason = std::move(found.difference);
         Written written = TRY(write_under_free_name(volume, layout, payload, options));
         outcome.generation = std::move(written.name);
@@ -269,6 +280,7 @@ Result<Outcome> publish(const UniqueFd& volume, const Payload& payload, Options 
     const std::string mended = TRY(mend_names(volume, layout, look, options.strangers, outcome));
     if (outcome.change == Change::None && (look.mode_repaired || !mended.empty())) {
         outcome.change = Change::Repaired;
+        outcome.was_damaged = true;
         outcome.reason = mended.empty() ? "volume: mode differs" : mended;
     }
     // 12.

@@ -115,6 +115,7 @@ enum class Change {
 struct Outcome {
     Change change = Change::None;
     bool content_changed = false;           // Published: paths or bytes differ, not only access; a first time counts
+    bool was_damaged = false;               // what the last call had left was no longer so; needs its witness
     std::string reason;                     // what was amiss: "token: content differs"; empty when nothing was
     std::string generation;                 // the current one
     std::optional<Generation> previous;     // Published: the one it replaced, to be retired after its grace time
