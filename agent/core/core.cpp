@@ -162,6 +162,11 @@ void Core::on_published(Now now, const VolumePath& path, const Result<PublishOut
     state_->settle(now);
 }
 
+void Core::on_touched(Now now, const std::optional<std::vector<VolumePath>>& volumes) {
+    state_->on_touched(volumes);
+    state_->settle(now);
+}
+
 void Core::on_removed(Now now, const VolumePath& path, const Result<>& result) {
     state_->on_removed(now, path, result);
     state_->settle(now);

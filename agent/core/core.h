@@ -76,6 +76,8 @@ public:
     void on_issuer_told(Now now, std::uint64_t ticket, const Result<IssuerAnswer>& answer);
     void on_token(Now now, RequestId id, TokenAnswer answer);
     void on_published(Now now, const VolumePath& path, const Result<PublishOutcome>& outcome);
+    // Somebody else has changed something in these volumes, or may have in any (unset): they are compared with intent.
+    void on_touched(Now now, const std::optional<std::vector<VolumePath>>& volumes);
     void on_removed(Now now, const VolumePath& path, const Result<>& result);
     // The issuer's CA bundle in PEM, published as kube-root-ca.crt in every namespace that has none in a manifest.
     void on_root_ca(Now now, const std::string& pem);

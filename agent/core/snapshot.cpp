@@ -32,6 +32,7 @@ Status Core::State::status(Now now) const {
     status.token_requests = requests_;
     status.token_failures = request_failures_;
     status.publishes = publishes_;
+    status.repairs = repairs_;
     status.removal_held = held_why_;
     for (const kube::Problem& problem : manifests_.problems())
         status.problems.push_back(problem.str());

@@ -97,6 +97,7 @@ struct VolumeState {
     std::vector<Retained> retained;
     Boxed<FoundVolume> found;  // an earlier run's, until its tokens are adopted
     unsigned failures = 0;     // of publishing, in a row
+    unsigned repairs = 0;      // in a row
     Boxed<Error> error;
     std::uint64_t rotations = 0;
 
@@ -189,6 +190,8 @@ public:
     // volumes.cpp
     void adopt(Now now, std::vector<FoundVolume> found);
     void on_published(Now now, const VolumePath& path, const Result<PublishOutcome>& outcome);
+    void compare_again(Now now, VolumeState& volume);
+    void on_touched(const std::optional<std::vector<VolumePath>>& volumes);
     void on_removed(Now now, const VolumePath& path, const Result<>& result);
 
     // snapshot.cpp
@@ -371,6 +374,7 @@ private:
     std::uint64_t publish_cursor_ = 0;  // the last dirty volume looked at: the next turn goes on after it
     std::size_t publishes_under_way_ = 0;
     std::uint64_t publishes_ = 0;
+    std::uint64_t repairs_ = 0;
 };
 
 }  // namespace tokenlet::agent

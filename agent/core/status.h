@@ -53,6 +53,7 @@ struct Status {
     std::uint64_t token_requests = 0;
     std::uint64_t token_failures = 0;
     std::uint64_t publishes = 0;
+    std::uint64_t repairs = 0;          // of what somebody else had damaged
     std::string removal_held;           // why removals wait for `prune`; empty: they do not
     std::vector<std::string> problems;  // of manifests: "file: document 2: line 3: ..."
     std::vector<PodStatus> pods;

@@ -8,6 +8,10 @@ namespace tokenlet::agent {
 
 namespace {
 
+// After a repair.
+constexpr Duration kSoonestLook = std::chrono::seconds(1);
+constexpr Duration kLatestLook = std::chrono::seconds(30);
+
 // As projector names it; empty: no volume of ours stands there.
 std::string_view known_plugin(std::string_view directory) {
     for (const kube::VolumeKind kind : {kube::VolumeKind::Projected, kube::VolumeKind::Secret,
@@ -275,11 +279,16 @@ void Core::State::on_published(Now now, const VolumePath& path, const Result<Pub
         ++publishes_;
         volume.failures = 0;
         volume.failed_at.reset();
+        if (!outcome->repaired)
+            volume.repairs = 0;
         if (std::exchange(volume.error, std::nullopt) && volume.published)
             report(Report::Level::Info, "volume is well again", about(volume, {}));
-        if (outcome->repaired)
+        if (outcome->repaired) {
+            ++repairs_;
+            compare_again(now, volume);
             report(Report::Level::Warn, "volume was damaged, it has been repaired",
                    about(volume, {{"was", outcome->reason}}));
+        }
         const std::vector<std::uint64_t> before =
             volume.published ? volume.published->token_counts : std::vector<std::uint64_t>{};
         if (outcome->wrote && !volume.published)
@@ -298,6 +307,14 @@ void Core::State::on_published(Now now, const VolumePath& path, const Result<Pub
         remove(volume);  // its time came while it was being published
     else if (std::exchange(volume.look_again, false))
         dirty_volumes_.insert(volume.id);
+}
+
+// Whoever damages a volume may be at it still, and the end of publishing it hides what happens meanwhile from those who watch.
+// Later and later, for a file system may be unable to keep what it is told.
+void Core::State::compare_again(Now now, VolumeState& volume) {
+    const Duration delay = std::min(kSoonestLook * (1U << std::min(volume.repairs, 10U)), kLatestLook);
+    ++volume.repairs;
+    deadlines_.set({DeadlineKind::Publish, volume.id}, now.boot + delay);
 }
 
 // Something of somebody else where a name of the volume belongs: it may be a mount point, so it is left alone, but readers
@@ -392,6 +409,23 @@ void Core::State::remove(VolumeState& volume) {
         return;
     deadlines_.cancel({DeadlineKind::Sweep, volume.id});
     commands_.emplace_back(RemoveVolume{volume.path(), volume.names()});
+}
+
+// One that could not be published has its own time to be tried again, which whoever touches it must not move.
+void Core::State::on_touched(const std::optional<std::vector<VolumePath>>& volumes) {
+    const auto compare = [this](const VolumeState& volume) {
+        if (volume.published && volume.failures == 0)
+            dirty_volumes_.insert(volume.id);
+    };
+    if (!volumes) {
+        for (const auto& [id, volume] : volumes_)
+            compare(*volume);
+        return;
+    }
+    for (const VolumePath& path : *volumes) {
+        if (const VolumeState* const volume = find_volume(path))
+            compare(*volume);
+    }
 }
 
 void Core::State::on_removed(Now now, const VolumePath& path, const Result<>& result) {

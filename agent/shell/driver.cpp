@@ -29,7 +29,34 @@ Result<> Driver::start(Task on_settled, std::function<void(const Error&)> on_lis
         look_at_manifests(kube::Look::Touched, now);
         carry_out_pending(now);
     }));
+    return watch_volumes();
+}
+
+Result<> Driver::watch_volumes() {
+    if (parts_.volume_watch)
+        volumes_watch_ =
+            TRY(parts_.loop.watch_readable(parts_.volume_watch->fd(), [this] { look_at_touched_volumes(); }));
     return {};
+}
+
+void Driver::look_at_touched_volumes() {
+    const std::optional<std::vector<VolumePath>> touched = parts_.volume_watch->drain();
+    if (touched && touched->empty())
+        return;  // our own doing
+    volumes_watch_ = {};
+    const Now now = parts_.clock();
+    chores_.set(Chore::WatchVolumes, now.boot + kTouchInterval);
+    parts_.core->on_touched(now, touched);
+    carry_out_pending(now);
+}
+
+void Driver::say_what_is_not_watched() {
+    if (!parts_.volume_watch || !parts_.volume_watch->has_missed() || std::exchange(said_what_is_not_watched_, true))
+        return;
+    report({.level = Report::Level::Warn,
+            .event = "not every volume can be watched, damage to the others shows at the next audit; raise "
+                     "fs.inotify.max_user_watches",
+            .fields = {}});
 }
 
 // The way of every event.
@@ -97,6 +124,10 @@ void Driver::on_alarm() {
             case Chore::Watchdog:
                 watchdog_->feed();
                 chores_.set(Chore::Watchdog, now.boot + watchdog_->period);
+                break;
+            case Chore::WatchVolumes:
+                if (!watch_volumes())
+                    chores_.set(Chore::WatchVolumes, now.boot + kTouchInterval);
                 break;
             case Chore::Call:
                 if (Task call = std::exchange(call_, nullptr))
@@ -238,6 +269,7 @@ void Driver::carry_out(PublishVolume&& command, Now now) {
                               [this, path = std::move(path)](const Result<PublishOutcome>& outcome) {
                                   --unanswered_;
                                   tell([&](Core& core, Now at) { core.on_published(at, path, outcome); });
+                                  say_what_is_not_watched();
                               });
 }
 

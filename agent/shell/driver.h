@@ -25,12 +25,16 @@
 #include "agent/shell/publisher.h"
 #include "agent/shell/timers.h"
 #include "agent/shell/token_issuer.h"
+#include "agent/shell/volume_watch.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "kube/manifest_directory.h"
 #include "rotation/deadline_queue.h"
 
 namespace tokenlet::agent {
+
+// Between two looks at what was touched: somebody may touch things without end.
+inline constexpr std::chrono::seconds kTouchInterval{1};
 
 // Where inotify does not tell of every change, looking often has to do.
 inline constexpr std::chrono::seconds kUntrustedResync{20};
@@ -52,7 +56,8 @@ public:
         std::shared_ptr<IdentityStore> identities;
         kube::ManifestDirectory manifests;
         Duration resync;
-        ObjectSource* objects = nullptr;  // null: manifests are all there is
+        ObjectSource* objects = nullptr;                 // null: manifests are all there is
+        std::shared_ptr<VolumeWatch> volume_watch = {};  // null: damage shows at the audit
     };
 
     explicit Driver(Parts parts);
@@ -83,12 +88,15 @@ public:
     [[nodiscard]] Status status() const;
 
 private:
-    enum class Chore { Resync, Watchdog, Call };
+    enum class Chore { Resync, Watchdog, Call, WatchVolumes };
 
     template <class Event>
     void tell(Event event);
     void carry_out_pending(Now now);
     void look_at_manifests(kube::Look look, Now now);
+    [[nodiscard]] Result<> watch_volumes();
+    void look_at_touched_volumes();
+    void say_what_is_not_watched();
     void settle_up(Now now);
     void arm(Now now);
     void on_alarm();
@@ -107,6 +115,8 @@ private:
     Parts parts_;
     std::unique_ptr<Timers> timers_;
     Watch manifests_watch_;
+    Watch volumes_watch_;
+    bool said_what_is_not_watched_ = false;
     std::deque<Command> pending_;
     std::deque<SaveIdentities> saves_;  // the first is under way in the pool
     std::size_t unanswered_ = 0;

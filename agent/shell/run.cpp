@@ -290,6 +290,9 @@ private:
             .modes = configuration_.manifests.strict_modes ? kube::Modes::Strict : kube::Modes::Any,
             .agent_uid = ::geteuid()};
         auto manifests = TRY(kube::ManifestDirectory::open(configuration_.manifests.path, options), "manifests.path");
+        const std::shared_ptr<VolumeWatch> volume_watch = watch_volumes();
+        if (volume_watch)
+            store_->tell(volume_watch);
         const auto where = store_->may_block() ? Publisher::Where::Pool : Publisher::Where::Loop;
         driver_ = std::make_unique<Driver>(Driver::Parts{
             .loop = *loop_,
@@ -302,6 +305,7 @@ private:
             .manifests = std::move(manifests),
             .resync = configuration_.manifests.resync,
             .objects = objects_.get(),
+            .volume_watch = volume_watch,
         });
         TRY(driver_->start([this] { on_settled(); }, [this](const Error& error) { on_listing_failed(error); }));
         if (mode_ == Mode::Once)
@@ -309,6 +313,19 @@ private:
         else if (const auto period = watchdog_period())
             driver_->watch_over({.period = *period, .feed = [] { notify_watchdog(); }});
         return {};
+    }
+
+    // Null: damage shows at the audit. On a disk the watching would wait where the loop must not.
+    std::shared_ptr<VolumeWatch> watch_volumes() {
+        if (mode_ == Mode::Once || store_->may_block())
+            return nullptr;
+        Result<VolumeWatch> watch = VolumeWatch::make(VolumeWatch::usual_budget());
+        if (!watch) {
+            log(Report::Level::Warn, "volumes cannot be watched, damage shows at the next audit",
+                {{"err", watch.error().what}});
+            return nullptr;
+        }
+        return std::make_shared<VolumeWatch>(std::move(*watch));
     }
 
     void adopt(Core& core, Found found) {

@@ -83,7 +83,8 @@ std::string status_json(const Status& status, const StatusContext& context) {
                                 {"counters",
                                  {{"tokenRequests", status.token_requests},
                                   {"tokenFailures", status.token_failures},
-                                  {"publishes", status.publishes}}}});
+                                  {"publishes", status.publishes},
+                                  {"repairs", status.repairs}}}});
     // Pod by Pod: a tree of ten thousand would take seven times the room of its text.
     text.back() = ',';
     text += "\"pods\":[";

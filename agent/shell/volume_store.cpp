@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "agent/shell/direct_directory.h"
@@ -52,6 +53,15 @@ Result<> remove_name(const UniqueFd& dir, const std::string& name, const std::st
 bool lies_in_memory(const std::string& path) {
     const auto directory = fsatomic::open_root(path);
     return directory && fsatomic::is_memory(*directory).value_or(false);
+}
+
+// Those that files lie in, each once.
+std::vector<std::string> directories_of(const fsatomic::Payload& payload) {
+    std::set<std::string> directories;
+    for (const auto& [path, file] : payload.files)
+        for (std::size_t end = path.rfind('/'); end != std::string::npos; end = path.rfind('/', end - 1))
+            directories.insert(path.substr(0, end));
+    return {directories.begin(), directories.end()};
 }
 
 bool contains(const std::vector<std::string>& names, const std::string& name) {
@@ -144,8 +154,11 @@ Result<PublishOutcome> VolumeStore::publish(const PublishVolume& command, WallTi
     TRY(publish_record(command, known), "record");
     TRY(publish_names(command.path, command.names), "volumes.byName");
 
+    if (watch_ && (published->change != fsatomic::Change::None || !watch_->is_watched(command.path)))
+        (void)watch_->watch(command.path, place.volume, published->generation, directories_of(command.payload));
+
     PublishOutcome outcome{.wrote = published->change == fsatomic::Change::Published,
-                           .repaired = published->change == fsatomic::Change::Repaired,
+                           .repaired = published->was_damaged,
                            .reason = std::move(published->reason),
                            .generation = std::move(published->generation),
                            .older = {},
@@ -212,6 +225,8 @@ Result<> VolumeStore::sweep(const SweepVolume& command) {
 
 Result<> VolumeStore::remove(const RemoveVolume& command) {
     // Names first: a reader then finds a name or none, never one that leads nowhere.
+    if (watch_)
+        watch_->forget(command.path);
     TRY(remove_names(command.path, command.names), "volumes.byName");
     TRY(clear_place(command.path));
     known_.erase(command.path.str());

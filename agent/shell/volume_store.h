@@ -23,12 +23,14 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/config.h"
 #include "agent/core/command.h"
+#include "agent/shell/volume_watch.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "base/unique_fd.h"
@@ -41,6 +43,10 @@ class VolumeStore {
 public:
     // `random` gives 64 uniform bits a call; it is called where publish() is.
     [[nodiscard]] static Result<VolumeStore> open(const Volumes& settings, std::function<std::uint64_t()> random);
+
+    // From now on `watch` is told what stands where, so that it knows what somebody else changes. Only where all calls are the
+    // loop's.
+    void tell(std::shared_ptr<VolumeWatch> watch) { watch_ = std::move(watch); }
 
     [[nodiscard]] Result<PublishOutcome> publish(const PublishVolume& command, WallTime now);
     [[nodiscard]] Result<> sweep(const SweepVolume& command);
@@ -86,6 +92,7 @@ private:
     std::string names_to_root_;  // the way from a Pod's names to root, where the kernel has both
     fsatomic::Durability durability_ = fsatomic::Durability::Disk;
     std::function<std::uint64_t()> random_;
+    std::shared_ptr<VolumeWatch> watch_;  // null: nobody watches
     std::map<std::string, Known> known_;  // by path
 };
 

@@ -161,7 +161,66 @@ TEST_F(CoreRareEvents, DamageThatWasMendedIsReported) {
                     .older = {},
                     .blocked = {}});
     EXPECT_TRUE(world.reported("volume was damaged, it has been repaired"));
+    EXPECT_EQ(world.status().repairs, 1u);
     EXPECT_TRUE(world.pod_status("shop", "web")->ready);
+}
+
+TEST_F(CoreRareEvents, AVolumeThatWasMendedIsLookedAtAgainSoonAndThenLaterAndLater) {
+    const PublishOutcome well{
+        .wrote = false, .repaired = false, .reason = "", .generation = "g", .older = {}, .blocked = {}};
+    PublishOutcome mended = well;
+    mended.repaired = true;
+    mended.reason = "token: content differs";
+    start_with_a_publish_under_way();
+    for (const Duration delay : std::vector<Duration>{1s, 2s, 4s, 8s, 16s, 30s, 30s}) {
+        SCOPED_TRACE(go_duration(delay));
+        answer_publish(mended);
+        publishing_.reset();
+        world.pass(delay - 1ms);
+        EXPECT_FALSE(publishing_);
+        world.pass(2ms);
+        ASSERT_TRUE(publishing_);
+    }
+    answer_publish(well);
+    publishing_.reset();
+    world.pass(1min);
+    EXPECT_FALSE(publishing_) << "all was well, so the audit is the next to look";
+}
+
+TEST_F(CoreRareEvents, AVolumeThatWasTouchedIsComparedAtOnceAndNoOther) {
+    for (const char* name : {"web", "db"})
+        world.write(std::string(name) + ".yaml", volume_yaml("shop", name, kToken));
+    world.start();
+    world.pass(1min);
+    const VolumePath web = world.names.at({"shop", "web", "v"});
+    const VolumePath db = world.names.at({"shop", "db", "v"});
+    world.disk.erase(web);
+    world.disk.erase(db);
+    world.act([&](Core& core, Now now) { core.on_touched(now, {{web, VolumePath{"nobodys", "", "", ""}}}); });
+    world.pass(1s);
+    EXPECT_TRUE(world.disk.contains(web));
+    EXPECT_FALSE(world.disk.contains(db));
+    world.act([&](Core& core, Now now) { core.on_touched(now, std::nullopt); });
+    world.pass(1s);
+    EXPECT_TRUE(world.disk.contains(db)) << "it may have been any of them";
+    EXPECT_EQ(world.issuer.requests.size(), 2u) << "what is published is what was there";
+}
+
+TEST_F(CoreRareEvents, AVolumeThatCannotBePublishedIsNotTriedSoonerForBeingTouched) {
+    int tries = 0;
+    world.publish_fails = [&](const VolumePath&) -> std::optional<Error> {
+        ++tries;
+        return Error{Errc::Io, "openat(token): No space left on device"};
+    };
+    world.write("web.yaml", volume_yaml("shop", "web", kToken));
+    world.start();
+    world.pass(10min);
+    const VolumePath web = world.names.empty() ? VolumePath{} : world.names.begin()->second;
+    const int before = tries;
+    for (int i = 0; i < 20; ++i)
+        world.act([&](Core& core, Now now) { core.on_touched(now, {{web}}); });
+    world.act([&](Core& core, Now now) { core.on_touched(now, std::nullopt); });
+    EXPECT_EQ(tries, before);
 }
 
 TEST_F(CoreRareEvents, AVolumeWithAStrangersDirectoryInTheWayIsNotReady) {

@@ -85,17 +85,21 @@ protected:
         CoreSettings core;
         core.boot_id = "boot";
         const auto random = [this] { return random_ += 0x9e3779b97f4a7c15; };
+        const auto watch = std::make_shared<VolumeWatch>(*VolumeWatch::make(1000));
+        VolumeStore store = *VolumeStore::open(settings, random);
+        store.tell(watch);
         driver_ = std::make_unique<Driver>(Driver::Parts{
             .loop = *loop_,
             .logger = logger_,
             .issuer = *issuer_,
             .clock = read_clocks,
             .core = std::make_unique<Core>(std::move(core), random),
-            .publisher =
-                std::make_unique<Publisher>(*loop_, *VolumeStore::open(settings, random), Publisher::Where::Loop),
+            .publisher = std::make_unique<Publisher>(*loop_, std::move(store), Publisher::Where::Loop),
             .identities = std::make_shared<IdentityStore>(*IdentityStore::open(state)),
             .manifests = *kube::ManifestDirectory::open(scratch_.at("manifests"), {.agent_uid = ::geteuid()}),
-            .resync = std::chrono::minutes(10)});
+            .resync = std::chrono::minutes(10),
+            .objects = nullptr,
+            .volume_watch = watch});
         const auto started = driver_->start([this] { loop_->stop(); },
                                             [this](const Error& error) {
                                                 listing_error_ = error.what;
@@ -142,6 +146,20 @@ TEST_F(DriverOnMemory, BringsAManifestToATokenOnDisk) {
     EXPECT_FALSE(token("web").empty());
     EXPECT_TRUE(driver_->status().settled);
     EXPECT_TRUE(driver_->status().pods.at(0).ready);
+}
+
+TEST_F(DriverOnMemory, MendsWhatSomebodyElseDamagesAtOnce) {
+    drop("web");
+    start();
+    loop_->run();
+    const std::string bytes = token("web");
+    const std::filesystem::path volume = std::filesystem::canonical(scratch_.at("by-name/shop/web/data"));
+    for (const auto& damaged : {volume / "token", volume / "..data", volume}) {
+        std::filesystem::remove_all(damaged);
+        run_until([&] { return token("web") == bytes; });
+    }
+    EXPECT_GE(driver_->status().repairs, 3U);
+    EXPECT_EQ(issuer_->asked, 1);
 }
 
 TEST_F(DriverOnMemory, HearsOfAManifestThatIsDroppedLater) {

@@ -47,7 +47,7 @@ TEST(StatusJson, HasTheFieldsThatTheFormPromises) {
         json,
         R"({"nodeName":"edge","listed":true,"settled":false,"removalHeld":"","problems":["bad.yaml: )"
         "\xef\xbf\xbd"
-        R"("],"counters":{"tokenRequests":3,"tokenFailures":0,"publishes":0},"pods":[{"namespace":"shop","name":"web",)"
+        R"("],"counters":{"tokenRequests":3,"tokenFailures":0,"publishes":0,"repairs":0},"pods":[{"namespace":"shop","name":"web",)"
         R"("uid":"uid","serviceAccount":"","ready":true,"leaving":false,"message":"","volumes":[{"name":"api",)"
         R"("path":"/run/pods/uid/volumes/kubernetes.io~projected/api","ready":true,"error":"","rotations":0,"files":[)"
         R"({"path":"token","kind":"serviceAccountToken","audience":"vault","issuedAt":"2026-11-24T06:00:00Z",)"
