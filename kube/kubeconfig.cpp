@@ -413,6 +413,7 @@ Result<ClusterAccess> parse_kubeconfigs(std::span<const KubeconfigText> files, s
     {
         std::deque<Fields> tops;
         std::vector<Source> sources;
+        sources.reserve(parsed.size());
         for (Parsed& file : parsed)
             sources.push_back({File{file.path}, tops.emplace_back(*file.document.root, file.problems, Values::Hidden)});
         access = Reader(sources).read(context);

@@ -233,7 +233,7 @@ void OwnObjects::sweep() {
     if (sweep_calls_ > 0)
         return;
     if (!sweep_)
-        sweep_.emplace();
+        sweep_ = Retry{};
     sweep_->due.reset();
     sweep_error_.reset();
     sweep_in(std::nullopt);
