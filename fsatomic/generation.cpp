@@ -151,6 +151,8 @@ Result<> clear_volume(const UniqueFd& volume) {
         const auto target = read_link(volume, entry.name);
         if (target && *target == std::string(kDataLink) + "/" + entry.name)
             note_first(first, remove_tree(volume, entry.name));
+        else if (!target && target.error().code != Errc::NotFound && target.error().code != Errc::Conflict)
+            note_first(first, std::unexpected(target.error()));  // it may be ours
     }
     for (const char* name : {kDataLink, kNewDataLink, kLinkTemp})
         note_first(first, remove_tree(volume, name));

@@ -22,6 +22,10 @@ namespace {
 
 constexpr char kNewDirectory[] = "..tokenlet_new";
 
+std::string name_of(const VolumePath& volume, const kube::ObjectKey& pod) {
+    return pod.str() + "/" + volume.volume;
+}
+
 // The innermost configured directory that holds `path`, opened, and the way from there.
 Result<std::pair<UniqueFd, std::string>> start_of(const std::vector<std::string>& allowed, const std::string& path) {
     const std::string* best = nullptr;
@@ -100,33 +104,35 @@ Result<UniqueFd> make_direct(const std::vector<std::string>& allowed, const std:
     return std::move(current);
 }
 
-Result<> claim(const UniqueFd& directory, const VolumePath& volume, const kube::ObjectKey& pod, Claim claim) {
-    const std::string name = pod.str() + "/" + volume.volume;
-    const std::string mark = name + "@" + volume.pod_uid;
+Result<> check_claim(const UniqueFd& directory, const VolumePath& volume, const kube::ObjectKey& pod, Claim claim) {
     const auto found = fsatomic::read_link(directory, kOwnerLink);
-    if (!found && found.error().code == Errc::NotFound) {
-        if (claim == Claim::First)
-            TRY(check_unused(directory));
-    } else if (!found && found.error().code == Errc::Conflict) {
-        return taken_by("");
-    } else if (!found) {
-        return std::unexpected(found.error());
-    } else if (*found == mark) {
+    if (found && found->starts_with(name_of(volume, pod) + "@"))
         return {};
-    } else if (!found->starts_with(name + "@")) {
+    if (found)
         return taken_by(*found);
-    }
-    (void)TRY(fsatomic::ensure_link(directory, kOwnerLink, mark));
+    if (found.error().code == Errc::Conflict)
+        return taken_by("");
+    if (found.error().code != Errc::NotFound)
+        return std::unexpected(found.error());
+    return claim == Claim::First ? check_unused(directory) : Result<>();
+}
+
+Result<> mark(const UniqueFd& directory, const VolumePath& volume, const kube::ObjectKey& pod) {
+    (void)TRY(fsatomic::ensure_link(directory, kOwnerLink, name_of(volume, pod) + "@" + volume.pod_uid));
     return {};
 }
 
-bool is_claimed(const UniqueFd& directory, const VolumePath& volume) {
+Result<bool> is_claimed(const UniqueFd& directory, const VolumePath& volume) {
     const auto found = fsatomic::read_link(directory, kOwnerLink);
-    return found && found->ends_with("/" + volume.volume + "@" + volume.pod_uid);
+    if (found)
+        return found->ends_with("/" + volume.volume + "@" + volume.pod_uid);
+    if (found.error().code == Errc::NotFound || found.error().code == Errc::Conflict)
+        return false;
+    return std::unexpected(found.error());
 }
 
 Result<> clear_direct(const UniqueFd& directory, const VolumePath& volume) {
-    if (!is_claimed(directory, volume))
+    if (!TRY(is_claimed(directory, volume)))
         return {};
     TRY(fsatomic::clear_volume(directory));
     return fsatomic::remove_link(directory, kOwnerLink);

@@ -4,8 +4,9 @@
 //     <path>/..tokenlet -> <ns>/<pod>/<volume>@<uid>     whose it is; beside it what fsatomic publishes
 //
 // Shapes   open_direct() and make_direct() lead to the directory at `path`, within one of those that the configuration
-//          allows. claim() says there whose it is, before anything else is put into it; clear_direct() takes all that out
-//          again. The directory itself stays: it is what others have mounted, and a Pod that comes back is to find them.
+//          allows. check_claim() says whether a volume may have it, mark() says there that it does, before anything else is
+//          put into it; clear_direct() takes all that out again. The directory itself stays: it is what others have
+//          mounted, and a Pod that comes back is to find them.
 // Units    what make_direct() makes has mode 0755. What stands keeps its mode and owner: it is somebody else's.
 // Owns     the returned descriptors.     Threads  any, one writer per directory.
 // Errors   Denied: outside of what is allowed, or a link in the way. Conflict: the directory is another volume's, or holds
@@ -35,11 +36,12 @@ enum class Claim {
     First,  // only a directory that nobody publishes in
     Again,  // it was ours: a mark that is gone is made again
 };
-[[nodiscard]] Result<> claim(const UniqueFd& directory, const VolumePath& volume, const kube::ObjectKey& pod,
-                             Claim claim);
+[[nodiscard]] Result<> check_claim(const UniqueFd& directory, const VolumePath& volume, const kube::ObjectKey& pod,
+                                   Claim claim);
+[[nodiscard]] Result<> mark(const UniqueFd& directory, const VolumePath& volume, const kube::ObjectKey& pod);
 
 // Whether the mark names this volume of the Pod with this uid.
-[[nodiscard]] bool is_claimed(const UniqueFd& directory, const VolumePath& volume);
+[[nodiscard]] Result<bool> is_claimed(const UniqueFd& directory, const VolumePath& volume);
 
 // Takes out what was published there, then the mark. What is not marked as this volume's is left alone.
 [[nodiscard]] Result<> clear_direct(const UniqueFd& directory, const VolumePath& volume);

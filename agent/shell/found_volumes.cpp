@@ -72,6 +72,8 @@ public:
 private:
     // The end of a removal, or the begin of a first publish, which a crash cut short: nobody else would ever know of it.
     void remove_empty(const std::string& uid) {
+        if (const auto removed = remove_half_written(root_, uid); !removed)
+            found_.problems.push_back(uid + ": " + removed.error().what);
         std::vector<std::string> directories{uid + "/records"};
         for (const std::string_view plugin : kPlugins)
             directories.push_back(uid + "/volumes/" + std::string(plugin));
@@ -117,7 +119,10 @@ private:
                 return;
         }
         // Else it is somebody else's by now: to remove the volume will forget it, and touch nothing there.
-        if (dir && (path.direct.empty() || is_claimed(*dir, path))) {
+        const Result<bool> is_ours = path.direct.empty() || !dir ? dir.has_value() : is_claimed(*dir, path);
+        if (!is_ours)
+            found_.problems.push_back(path.str() + ": " + is_ours.error().what);
+        if (is_ours.value_or(false)) {
             volume.older = older_generations(*dir, path.str());
             if (volume.record)
                 read_tokens(*dir, *volume.record, volume);

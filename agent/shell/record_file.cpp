@@ -126,6 +126,19 @@ Result<> check(const TokenRecord& token) {
     return {};
 }
 
+// Absent ones are fine.
+Result<> unlink_records(const UniqueFd& root, const std::string& pod_uid, const std::vector<std::string>& names) {
+    const auto dir = fsatomic::open_dir_beneath(root, directory_of(pod_uid));
+    if (!dir && dir.error().code == Errc::NotFound)
+        return {};
+    if (!dir)
+        return std::unexpected(dir.error());
+    for (const std::string& name : names)
+        if (::unlinkat(dir->get(), name.c_str(), 0) < 0 && errno != ENOENT)
+            return fail_errno(errno, "unlink", name);
+    return {};
+}
+
 }  // namespace
 
 std::string text_of(const VolumeRecord& record) {
@@ -204,16 +217,11 @@ Result<std::vector<VolumePath>> list_records(const UniqueFd& root, const std::st
 }
 
 Result<> remove_record(const UniqueFd& root, const VolumePath& path) {
-    const std::string name = name_of(path);
-    auto dir = fsatomic::open_dir_beneath(root, directory_of(path.pod_uid));
-    if (!dir && dir.error().code == Errc::NotFound)
-        return {};
-    if (!dir)
-        return std::unexpected(std::move(dir.error()));
-    for (const char* entry : {name.c_str(), kNewRecord})
-        if (::unlinkat(dir->get(), entry, 0) < 0 && errno != ENOENT)
-            return fail_errno(errno, "unlink", entry);
-    return {};
+    return unlink_records(root, path.pod_uid, {name_of(path), kNewRecord});
+}
+
+Result<> remove_half_written(const UniqueFd& root, const std::string& pod_uid) {
+    return unlink_records(root, pod_uid, {kNewRecord});
 }
 
 }  // namespace tokenlet::agent

@@ -33,5 +33,7 @@ inline constexpr std::size_t kMaxRecordBytes = 1 << 20;
 // Of which volumes of a Pod there are records. Absent is none.
 [[nodiscard]] Result<std::vector<VolumePath>> list_records(const UniqueFd& root, const std::string& pod_uid);
 [[nodiscard]] Result<> remove_record(const UniqueFd& root, const VolumePath& path);
+// What a crash left of the first record of a Pod, which names no volume.
+[[nodiscard]] Result<> remove_half_written(const UniqueFd& root, const std::string& pod_uid);
 
 }  // namespace tokenlet::agent

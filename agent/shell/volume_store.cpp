@@ -118,12 +118,15 @@ Result<VolumeStore::Place> VolumeStore::make_place(const PublishVolume& command)
     const bool is_memory = TRY(fsatomic::is_memory(volume), path.direct);
     if (!is_memory && memory_ == MemoryRule::Require)
         return fail(Errc::Invalid, path.direct + " lies on a disk, and volumes.memory is require");
-    const bool is_recorded = read_record(root_, path).has_value();
-    TRY(claim(volume, path, {command.record.ns, command.record.pod}, is_recorded ? Claim::Again : Claim::First),
-        path.direct);
-    // Before anything stands there: else a crash would leave files that no later run knows of.
-    if (!is_recorded)
+    const kube::ObjectKey pod{command.record.ns, command.record.pod};
+    const auto record = read_record(root_, path);
+    if (!record && record.error().code != Errc::NotFound && record.error().code != Errc::Invalid)
+        return std::unexpected(Error(record.error()).with("record"));
+    TRY(check_claim(volume, path, pod, record ? Claim::Again : Claim::First), path.direct);
+    // Before anything stands there: else a crash would leave what no later run knows of.
+    if (!record)
         TRY(write_record(root_, path, text_of(command.record), durability_), "record");
+    TRY(mark(volume, path, pod), path.direct);
     return Place{.volume = std::move(volume),
                  .durability = is_memory ? fsatomic::Durability::Memory : fsatomic::Durability::Disk,
                  .mode = {},
@@ -200,7 +203,7 @@ Result<> VolumeStore::sweep(const SweepVolume& command) {
         return {};
     if (!volume)
         return std::unexpected(std::move(volume.error()));
-    if (!command.path.direct.empty() && !is_claimed(*volume, command.path))
+    if (!command.path.direct.empty() && !TRY(is_claimed(*volume, command.path), command.path.direct))
         return {};
 
     Known& known = this->known(command.path, command.keep);

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
@@ -11,7 +12,9 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <vector>
 
+#include "agent/shell/found_volumes.h"
 #include "agent/shell/record_file.h"
 #include "agent/shell/token_hash.h"
 #include "agent/shell/volume_store.h"
@@ -27,7 +30,6 @@ namespace fs = std::filesystem;
 using fsatomic::Fate;
 using fsatomic::Traced;
 
-const VolumePath kPath{.pod_uid = "uid-1", .plugin_directory = "kubernetes.io~projected", .volume = "api"};
 const std::vector<VolumeName> kNames{{.ns = "shop", .pod = "web", .name = "api"},
                                      {.ns = "shop", .pod = "web", .name = "alias"}};
 constexpr WallTime kNow{std::chrono::seconds(1'800'000'000)};
@@ -58,8 +60,8 @@ private:
     bool dropped_;
 };
 
-PublishVolume publish_of(std::string_view token) {
-    PublishVolume command{.path = kPath, .names = kNames, .payload = {}, .record = {}, .keep = {}};
+PublishVolume publish_of(const VolumePath& path, std::string_view token) {
+    PublishVolume command{.path = path, .names = kNames, .payload = {}, .record = {}, .keep = {}};
     command.payload.files["token"].bytes.append(token);
     command.payload.files["d/ca.crt"].bytes.append(token);
     TokenRecord record;
@@ -74,18 +76,37 @@ struct Setting {
     const char* name;
     const char* base;
     Rights rights;
+    const char* direct = "";  // below a directory that others mount; empty: below root
 };
 
 // A store of one volume, and what stands in its directories.
 class Stage {
 public:
     explicit Stage(const Setting& setting) : scratch_(setting.base) {
-        EXPECT_EQ(::fchown(scratch_.fd().get(), setting.rights == Rights::None ? fsatomic::kNobody : 0, 0), 0);
+        const uid_t owner = setting.rights == Rights::None ? fsatomic::kNobody : 0;
+        EXPECT_EQ(::fchown(scratch_.fd().get(), owner, 0), 0);
+        if (*setting.direct == '\0')
+            return;
+        fs::create_directory(direct()[0]);
+        EXPECT_EQ(::chown(direct()[0].c_str(), owner, 0), 0);
+        path_.direct = direct()[0] + setting.direct;
+    }
+    [[nodiscard]] const VolumePath& path() const { return path_; }
+    // As a later run cleans up which no longer has the Pod's manifest.
+    void forget_everything() {
+        VolumeStore store = open();
+        const auto found = find_volumes(store.root(), direct());
+        ASSERT_TRUE(found);
+        for (const FoundVolume& volume : found->volumes)
+            EXPECT_TRUE(store.remove({.path = volume.path, .names = kNames}));
+        for (const auto& entry : fs::recursive_directory_iterator(scratch_.path()))
+            EXPECT_TRUE(entry.is_directory() && !entry.is_symlink()) << entry.path();
     }
     VolumeStore open() {
         Volumes settings;
         settings.root = scratch_.at("pods");
         settings.by_name = scratch_.at("by-name");
+        settings.direct = direct();
         return std::move(*VolumeStore::open(settings, [this] { return ++digits_; }));
     }
     // Names of everything, without what is drawn.
@@ -95,6 +116,10 @@ public:
             std::string name = entry.path().string().substr(scratch_.path().size());
             if (const std::size_t at = name.find("/..2"); at != std::string::npos)
                 name.replace(at, std::string::npos, "/GENERATION");
+            std::string drawn = scratch_.path();
+            std::ranges::replace(drawn, '/', ':');  // in a record's name
+            if (const std::size_t at = name.find(drawn); at != std::string::npos)
+                name.erase(at, drawn.size());
             names.insert(name);
         }
         return names;
@@ -114,51 +139,64 @@ public:
         return true;
     }
     [[nodiscard]] bool is_known(VolumeStore& store) const {
-        const auto record = read_record(store.root(), kPath);
+        const auto record = read_record(store.root(), path_);
         return record && record->tokens.at(0).sha256 == sha256_hex(token());
     }
 
-    [[nodiscard]] std::string volume() const { return scratch_.at("pods/" + kPath.str()); }
+    [[nodiscard]] std::string volume() const {
+        return path_.direct.empty() ? scratch_.at("pods/" + path_.str()) : path_.direct;
+    }
 
 private:
+    [[nodiscard]] std::vector<std::string> direct() const { return {scratch_.at("shared")}; }
+
     fsatomic::Scratch scratch_;
+    VolumePath path_{.pod_uid = "uid-1", .plugin_directory = "kubernetes.io~projected", .volume = "api"};
     std::uint64_t digits_ = 0;
 };
 
 // Something that the agent does with a volume.
 struct Act {
     const char* name;
-    void (*prepare)(VolumeStore&);
-    Result<> (*act)(VolumeStore&);
+    void (*prepare)(VolumeStore&, const VolumePath&);
+    Result<> (*act)(VolumeStore&, const VolumePath&);
 };
 
-Result<> publish(VolumeStore& store, std::string_view token) {
-    (void)TRY(store.publish(publish_of(token), kNow));
+Result<> publish(VolumeStore& store, const VolumePath& path, std::string_view token) {
+    (void)TRY(store.publish(publish_of(path, token), kNow));
     return {};
 }
 
-Result<> sweep(VolumeStore& store) {
-    return store.sweep({.path = kPath, .keep = {}});
+Result<> sweep(VolumeStore& store, const VolumePath& path) {
+    return store.sweep({.path = path, .keep = {}});
 }
 
-void prepare_two(VolumeStore& store) {
-    EXPECT_TRUE(publish(store, "old"));
-    EXPECT_TRUE(sweep(store));
-    EXPECT_TRUE(publish(store, "new"));
+void prepare_one(VolumeStore& store, const VolumePath& path) {
+    EXPECT_TRUE(publish(store, path, "old"));
+}
+
+void prepare_two(VolumeStore& store, const VolumePath& path) {
+    prepare_one(store, path);
+    EXPECT_TRUE(sweep(store, path));
+    EXPECT_TRUE(publish(store, path, "new"));
+}
+
+Result<> publish_new(VolumeStore& store, const VolumePath& path) {
+    return publish(store, path, "new");
 }
 
 constexpr Act kActs[] = {
-    {"FirstPublish", [](VolumeStore&) {}, [](VolumeStore& store) { return publish(store, "new"); }},
-    {"Publish", [](VolumeStore& store) { EXPECT_TRUE(publish(store, "old")); },
-     [](VolumeStore& store) { return publish(store, "new"); }},
+    {"FirstPublish", [](VolumeStore&, const VolumePath&) {}, publish_new},
+    {"Publish", prepare_one, publish_new},
     {"FirstSweep",
-     [](VolumeStore& store) {
-         EXPECT_TRUE(publish(store, "old"));
-         EXPECT_TRUE(publish(store, "new"));
+     [](VolumeStore& store, const VolumePath& path) {
+         prepare_one(store, path);
+         EXPECT_TRUE(publish(store, path, "new"));
      },
      sweep},
     {"Sweep", prepare_two, sweep},
-    {"Remove", prepare_two, [](VolumeStore& store) { return store.remove({.path = kPath, .names = kNames}); }},
+    {"Remove", prepare_two,
+     [](VolumeStore& store, const VolumePath& path) { return store.remove({.path = path, .names = kNames}); }},
 };
 
 struct Fault {
@@ -193,8 +231,8 @@ protected:
         Stage stage(setting());
         const As as(setting().rights);
         VolumeStore store = stage.open();
-        act().prepare(store);
-        EXPECT_TRUE(act().act(store));
+        act().prepare(store, stage.path());
+        EXPECT_TRUE(act().act(store, stage.path()));
         return stage.tree();
     }
 
@@ -203,10 +241,10 @@ protected:
         Stage stage(setting());
         const As as(setting().rights);
         VolumeStore store = stage.open();
-        act().prepare(store);
+        act().prepare(store, stage.path());
         const Traced traced = fsatomic::run_traced(
             [&] {
-                const auto done = act().act(store);
+                const auto done = act().act(store, stage.path());
                 return done ? 0 : done.error().what.find('(') == std::string::npos ? 2 : 1;
             },
             at, fault.fate, fault.os_errno);
@@ -220,15 +258,20 @@ protected:
         if (traced.exit_code == 0) {
             EXPECT_EQ(stage.tree(), whole) << "success, but not everything was done";
         }
+        // As after a crash in which the manifest went, too.
+        if (fault.fate == Fate::Kill && at % 2 == 1) {
+            stage.forget_everything();
+            return !testing::Test::HasFailure();
+        }
         // As the agent goes on after an error, and as it does after a restart.
         if (fault.fate == Fate::Fail) {
-            const auto again = act().act(store);
+            const auto again = act().act(store, stage.path());
             EXPECT_TRUE(again) << again.error().what;
         }
         VolumeStore next = stage.open();
-        const auto again = act().act(next);
+        const auto again = act().act(next, stage.path());
         EXPECT_TRUE(again) << again.error().what;
-        EXPECT_TRUE(sweep(next));
+        EXPECT_TRUE(sweep(next, stage.path()));
         if (act().name == std::string("Remove")) {
             EXPECT_EQ(stage.tree(), whole);
         } else {
@@ -236,20 +279,23 @@ protected:
             EXPECT_TRUE(stage.is_known(next));
             EXPECT_EQ(fsatomic::generations(stage.volume()).size(), 1U);
         }
+        stage.forget_everything();
         return !testing::Test::HasFailure();
     }
 };
 
-INSTANTIATE_TEST_SUITE_P(On, VolumeStoreFaults,
-                         testing::Combine(testing::Values(Setting{"Tmpfs", fsatomic::kTmpfs, Rights::Root},
-                                                          Setting{"TmpfsWithoutRights", fsatomic::kTmpfs, Rights::None},
-                                                          Setting{"Disk", fsatomic::kDisk, Rights::Root},
-                                                          Setting{"DiskWithoutRights", fsatomic::kDisk, Rights::None}),
-                                          testing::ValuesIn(kActs)),
-                         [](const testing::TestParamInfo<std::tuple<Setting, Act>>& tested) {
-                             return std::string(std::get<Act>(tested.param).name) +
-                                    std::get<Setting>(tested.param).name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    On, VolumeStoreFaults,
+    testing::Combine(testing::Values(Setting{"Tmpfs", fsatomic::kTmpfs, Rights::Root},
+                                     Setting{"TmpfsWithoutRights", fsatomic::kTmpfs, Rights::None},
+                                     Setting{"Disk", fsatomic::kDisk, Rights::Root},
+                                     Setting{"DiskWithoutRights", fsatomic::kDisk, Rights::None},
+                                     Setting{"Direct", fsatomic::kTmpfs, Rights::Root, "/a/sa"},
+                                     Setting{"DirectWithoutRights", fsatomic::kTmpfs, Rights::None, "/sa"}),
+                     testing::ValuesIn(kActs)),
+    [](const testing::TestParamInfo<std::tuple<Setting, Act>>& tested) {
+        return std::string(std::get<Act>(tested.param).name) + std::get<Setting>(tested.param).name;
+    });
 
 TEST_P(VolumeStoreFaults, AreMendedByTheNextTryAndSuccessMeansThatAllWasDone) {
     const std::multiset<std::string> whole = this->whole();
