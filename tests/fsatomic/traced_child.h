@@ -18,10 +18,12 @@
 
 namespace tokenlet::fsatomic {
 
-inline constexpr std::array kFileCalls = {SYS_openat,   SYS_openat2,   SYS_mkdirat,   SYS_write,      SYS_read,
-                                          SYS_fchmod,   SYS_fchown,    SYS_fsetxattr, SYS_fgetxattr,  SYS_symlinkat,
-                                          SYS_renameat, SYS_renameat2, SYS_unlinkat,  SYS_readlinkat, SYS_getdents64,
-                                          SYS_fsync,    SYS_statx,     SYS_fstat,     SYS_newfstatat};
+inline constexpr std::array kFileCalls = {
+    SYS_openat, SYS_openat2, SYS_mkdirat, SYS_write, SYS_read, SYS_fchmod, SYS_fchown, SYS_fsetxattr, SYS_fgetxattr,
+    SYS_symlinkat, SYS_renameat, SYS_renameat2, SYS_unlinkat, SYS_readlinkat, SYS_getdents64, SYS_fsync, SYS_statx,
+    SYS_fstat, SYS_newfstatat,
+    // SQLite's.
+    SYS_pread64, SYS_pwrite64, SYS_ftruncate, SYS_fallocate, SYS_fdatasync, SYS_unlink, SYS_mkdir};
 
 struct Traced {
     bool reached = false;  // there was such a call
