@@ -2,6 +2,7 @@
 // A manifest, all the way to the files: decode, admit, compile, build. What comes out must be fit to publish.
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "kube/manifest_policy.h"
 #include "kube/names.h"
 #include "projector/admission.h"
+#include "projector/annotations.h"
 #include "projector/payload.h"
 #include "projector/plan.h"
 #include "tests/fuzz/fuzz_target.h"
@@ -100,6 +102,22 @@ void look_at(const kube::Pod& pod, const projector::Plan& plan, const Brought& o
     }
 }
 
+// A directory that a Pod names leads nowhere else, fits into the name of a record, and is used only where it is allowed.
+void look_at_places(const kube::Pod& pod, const projector::Plan& plan) {
+    const std::vector<std::string> allowed{"/shared"};
+    const projector::Host host{.ownership = plan.ownership, .allocatable = {}, .direct = &allowed};
+    const auto confined = projector::compile(pod, host);
+    for (const projector::VolumePlan& volume : plan.volumes) {
+        const std::string place(volume.place());
+        if (place.empty())
+            continue;
+        must(place.size() > 1 && place.size() <= projector::kMaxDirectPath && place.find(':') == std::string::npos &&
+                 std::filesystem::path(place).lexically_normal() == place && place.find("/..") == std::string::npos,
+             "a volume's own directory is absolute and clean");
+        must(!confined || place == "/shared" || place.starts_with("/shared/"), "and one that is allowed");
+    }
+}
+
 void look_at(const kube::Pod& pod, const Brought& objects) {
     kube::ServiceAccount account;
     account.meta.ns = pod.meta.ns;
@@ -120,6 +138,7 @@ void look_at(const kube::Pod& pod, const Brought& objects) {
         if (!plan)
             continue;
         must(projector::compile(*admitted, host) == *plan, "a Pod compiles to the same plan each time");
+        look_at_places(*admitted, *plan);
         look_at(*admitted, *plan, objects);
     }
 }

@@ -90,6 +90,12 @@ MUTANTS = [
            test="CoreTest.AVolumeThatIsBackWhenTheDirectoryCanBeReadAgainHasNotLeft"),
     Mutant("what fails goes first", "agent/core/tokens.cpp", "kTurnsToOneThatFails = 4", "kTurnsToOneThatFails = 1",
            test="CoreTest.RequestsThatAreNeverAnsweredStarveNoOtherToken"),
+    Mutant("two Pods in one directory", "agent/core/places.cpp", "        if (other == nullptr)", "        if (other == nullptr || other->plan)",
+           test="CorePlaces.OfTwoPodsThatClaimOneDirectoryTheFirstStaysAndTheSecondIsTheError"),
+    Mutant("who waits for a directory is forgotten", "agent/core/places.cpp",
+           "    dirty_pods_.merge(std::exchange(pods_waiting_for_place_, {}));\n", "", test="CorePlaces.OfTwoPodsThatClaimOneDirectoryTheFirstStaysAndTheSecondIsTheError"),
+    Mutant("a volume that moves is the same one", "agent/core/volumes.cpp",
+           "(volume->direct ? *volume->direct == direct : direct.empty())", "(direct.empty() || !direct.empty())", test="CorePlaces.AVolumeThatMovesIsAtBothPlacesUntilTheOldOneIsLeft"),
 ]
 
 
