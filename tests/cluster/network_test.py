@@ -295,6 +295,10 @@ class InPodCase(DirectCase):
 
 
 class AgentInPod(Agent):
+    @staticmethod
+    def is_possible() -> bool:
+        return subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/run"], capture_output=True).returncode == 0
+
     def configure(self, **settings):
         super().configure(**settings, issuer="kubernetes: {inCluster: true}")
 
@@ -474,10 +478,10 @@ current-context: test
 
     def test_a_new_certificate_authority_and_key_are_followed_without_a_restart(self):
         cases = [DirectCase(self, "a kubeconfig", max_age="24h")]
-        if os.geteuid() == 0:
+        if AgentInPod.is_possible():
             cases.append(InPodCase(self, "in a Pod", max_age="24h"))
         else:
-            print("SKIPPED: the agent in a Pod, which takes root", file=sys.stderr)
+            print("NOT TESTED: an agent in a Pod, because this machine lets nobody mount a /run of their own", file=sys.stderr)
         self.wait_for_all(cases, lambda case: case.agent.alive_status() and case.agent.is_ready("all"), "ready", 120)
         with Reader(cases) as reader:
             before = {case.name: case.files() for case in cases}
