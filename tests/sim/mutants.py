@@ -57,7 +57,7 @@ MUTANTS = [
     Mutant("Retry-After however little is left", "rotation/backoff.cpp",
            "left ? std::max(*left, Duration::zero()) / 3 : kMaxRetryAfter", "Duration::max()"),
     Mutant("a failed publish is not tried again", "agent/core/volumes.cpp",
-           "    deadlines_.set({DeadlineKind::Publish, volume.id}, now.boot + delay);", "    (void)now;"),
+           "error.code, left);\n    deadlines_.set({DeadlineKind::Publish, volume.id}, now.boot + delay);", "error.code, left);\n    (void)now;"),
     Mutant("a change while publishing is lost", "agent/core/volumes.cpp",
            "        volume.look_again = true;\n        return;", "        return;",
            test="CoreTest.AChangeWhileAVolumeIsPublishedIsNotLost"),
