@@ -146,7 +146,12 @@ void Core::State::take_account_uid(const kube::ObjectKey& account, const std::st
     for (const std::uint64_t id : pods->second) {
         for (const VolumeState* volume : pods_.at(id)->volumes) {
             for (const std::uint64_t token : volume->tokens) {
-                demand_if_foreign(uses_.at(token));
+                TokenUse& use = uses_.at(token);
+                use.overtaken = true;
+                // What was refused for good was refused to the account before.
+                if (use.token->failures > 0 && rotation::is_final(use.token->error->code))
+                    use.token->next_try = use.token->asked;
+                demand_if_foreign(use);
                 waking_tokens_.insert(token);
             }
         }

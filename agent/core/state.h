@@ -143,6 +143,7 @@ struct TokenUse {
     std::size_t warnings = 0;   // hash of the last answer's, so that the same ones are reported once
     Told told = Told::Nothing;  // how much of a lasting failure has been reported
     std::optional<Turn> turn;   // while it waits for one
+    bool overtaken = false;     // the account was made anew after the request that was sent last
 };
 
 // What is known of one watched object.

@@ -198,6 +198,7 @@ void Core::State::ask_for_tokens(Now now) {
                                             .needed_by = lost,
                                             .held_binding = held_binding(*use.token)});
         deadlines_.set({DeadlineKind::Token, id}, now.boot + rotation::kAnswerTimeout);
+        use.overtaken = false;
         ++requests_;
     }
 }
@@ -228,10 +229,14 @@ void Core::State::on_token(Now now, RequestId id, TokenAnswer answer) {
     // Under way for longer than it is waited for, through a suspend: how old the token is, nobody can say.
     if (token->asked + rotation::kAnswerTimeout <= now.boot)
         return;
-    if (answer)
+    if (answer) {
         take_token(now, use, std::move(*answer));
-    else
-        token_failed(now, use, std::move(answer.error()));
+        return;
+    }
+    // A final no may have been one to the account before: it crossed the news of this one.
+    if (use.overtaken && rotation::is_final(answer.error().error.code))
+        answer.error().error.code = Errc::Conflict;
+    token_failed(now, use, std::move(answer.error()));
 }
 
 // The last look before a token is published: what readers have now stays unless this one is what was asked for.

@@ -177,6 +177,29 @@ TEST_F(CoreOnACluster, AnAccountMadeAnewGetsANewTokenAtOnce) {
     EXPECT_EQ(world.issuer.requests.size(), 2U);
 }
 
+// A request that finds no account is final for a minute, for which readers of an account made anew cannot wait.
+TEST_F(CoreOnACluster, ANoToTheAccountBeforeIsNoneToTheNewOne) {
+    struct Case {
+        std::string_view name;
+        Duration delivery;
+    };
+    start_with(kSources);
+    tell(kMap, config_map("one"));
+    tell(kAccount, account("first"));
+    for (const Case& c :
+         {Case{"there is none when it arrives", 1ms}, Case{"it arrives after the new one's news", 1500ms}}) {
+        SCOPED_TRACE(c.name);
+        world.issuer.accounts.erase(kAccount.key);
+        world.issuer.delivery = c.delivery;
+        world.act([](Core& core, Now now) { EXPECT_TRUE(core.rotate_now(now, {"shop", "web"}, "")); });
+        tell_absent(kAccount);
+        world.issuer.delivery = {};
+        tell(kAccount, account(std::string(c.name)));
+        world.pass(3s);
+        EXPECT_EQ(kube::read_jwt(*read("token"))->service_account->uid, c.name);
+    }
+}
+
 TEST_F(CoreOnACluster, AnAccountThatTurnsAutomountOffTakesTheVolumeBeforeItIsEverThere) {
     world.write("web.yaml",
                 "apiVersion: v1\nkind: Pod\nmetadata: {namespace: shop, name: web}\n"
