@@ -177,6 +177,9 @@ std::optional<Document> Documents::next() {
 }
 
 Result<std::optional<Node>> Documents::read(const Chunk& chunk) {
+    // Passed over already where it may stand. yaml-cpp passes over one anywhere.
+    if (chunk.text.starts_with('%'))
+        return fail(Errc::Invalid, "line " + std::to_string(chunk.line) + ": YAML: a directive after the marker ---");
     if (!is_json(chunk.text))
         return read_yaml(chunk.text, chunk.line);
     std::string_view text = chunk.text;

@@ -125,6 +125,8 @@ TEST(Document, ThatIsBrokenSaysWhereAndHurtsOnlyItself) {
          "{a:1} | line 4: YAML: end of sequence flow not found | {c:3}"},
         {"a document marker inside quotes", "a: 'x\n---\nb: 1\n",
          "line 2: YAML: illegal document indicator in scalar | {b:1}"},
+        {"a directive after the marker", "---\n%\n---\nb: 1", "line 2: YAML: a directive after the marker --- | {b:1}"},
+        {"the same without a line end", "---\n%", "line 2: YAML: a directive after the marker ---"},
         {"a surrogate pair in YAML", "a: \"\\ud83d\\ude00\"", "line 1: YAML: invalid unicode: 55357"},
         {"NUL", std::string_view("a: b\0", 5), "line 1: a control character"},
         {"a control character in quotes", "x: 1\na: '\x01'", "line 2: a control character"},
