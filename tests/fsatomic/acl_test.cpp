@@ -7,10 +7,11 @@
 #include <sys/acl.h>
 #include <sys/xattr.h>
 
+#include <cerrno>
 #include <memory>
 
-#include "tests/fsatomic/child.h"
 #include "tests/fsatomic/scratch.h"
+#include "tests/fsatomic/traced_child.h"
 
 namespace tokenlet::fsatomic {
 namespace {
@@ -118,6 +119,39 @@ TEST(SetAccess, NamesWhatIsMissing) {
     if (found == kSkip)
         GTEST_SKIP() << "NOT TESTED: needs root to become somebody else";
     EXPECT_EQ(found, "");
+}
+
+// 0: all is as wanted, also to who looks at it. 1: an error that names the file. 2: one that does not. 3: it differs.
+int set_and_compare(const UniqueFd& file, const Access& access) {
+    if (const Result<> set = set_access(file, access, Node::File, {}, "the file"); !set)
+        return set.error().what.contains("(the file") ? 1 : 2;
+    struct stat found{};
+    found.st_mode = S_IFREG | visible_mode(access, Node::File);
+    found.st_uid = *access.owner;
+    found.st_gid = *access.group;
+    const Result<std::string> difference = access_difference(file, found, access, Node::File, {}, "the file");
+    if (!difference)
+        return difference.error().what.contains("(the file") ? 1 : 2;
+    return difference->empty() ? 0 : 3;
+}
+
+TEST(SetAccess, NamesTheFileWhicheverCallIsRefusedAndForWhateverReason) {
+    if (!can_trace() || ::geteuid() != 0)
+        GTEST_SKIP() << "NOT TESTED: system calls cannot be counted here, or owners not changed";
+    const Access access{.mode = 02640, .owner = kNobody, .group = kNobody, .readers = {kUser}};
+    // ERANGE: a list that is longer than one expects is read again, into more room.
+    for (const int os_errno : {EPERM, EINVAL, EOPNOTSUPP, EIO, ERANGE}) {
+        int at = 0;
+        for (bool reached = true; reached; ++at) {
+            const Scratch scratch(kTmpfs);
+            const UniqueFd file = make_file(scratch);
+            const Traced traced = run_traced([&] { return set_and_compare(file, access); }, at, Fate::Fail, os_errno);
+            reached = traced.reached;
+            EXPECT_TRUE(traced.exit_code == 0 || traced.exit_code == 1 || (traced.exit_code == 3 && reached))
+                << "errno " << os_errno << " at call " << at << ", number " << traced.call << ": " << traced.exit_code;
+        }
+        EXPECT_GT(at, 4);
+    }
 }
 
 TEST(AccessDifference, SaysWhatIsAmiss) {
