@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <utility>
 
 namespace tokenlet::agent {
 
@@ -38,7 +39,7 @@ Result<VolumeWatch> VolumeWatch::make(std::size_t budget) {
 bool VolumeWatch::watch(const VolumePath& volume, const UniqueFd& directory, const std::string& generation,
                         const std::vector<std::string>& directories) {
     const auto [found, is_new] = volumes_.try_emplace(volume);
-    drop(found->second);
+    drop(found);
     found->second.generation = generation;
     const std::string top = "/proc/self/fd/" + std::to_string(directory.get());
     bool all = add(found, top, kSelf | kNames) && add(found, top + "/" + generation, kInside);
@@ -52,7 +53,7 @@ void VolumeWatch::forget(const VolumePath& volume) {
     const auto found = volumes_.find(volume);
     if (found == volumes_.end())
         return;
-    drop(found->second);
+    drop(found);
     volumes_.erase(found);
 }
 
@@ -67,12 +68,15 @@ bool VolumeWatch::add(Volumes::iterator volume, const std::string& path, std::ui
     return true;
 }
 
-void VolumeWatch::drop(Watched& watched) {
-    for (const int watch : watched.watches) {
+void VolumeWatch::drop(Volumes::iterator volume) {
+    for (const int watch : std::exchange(volume->second.watches, {})) {
+        // The kernel has one watch for a directory: where another volume was published in the same one, it is that one's.
+        const auto found = by_watch_.find(watch);
+        if (found == by_watch_.end() || found->second != volume)
+            continue;
         (void)::inotify_rm_watch(inotify_.get(), watch);  // fails where the kernel was first
-        by_watch_.erase(watch);
+        by_watch_.erase(found);
     }
-    watched.watches.clear();
 }
 
 std::optional<std::vector<VolumePath>> VolumeWatch::drain() {

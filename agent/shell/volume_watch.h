@@ -57,7 +57,7 @@ private:
 
     explicit VolumeWatch(std::size_t budget) : budget_(budget) {}
     bool add(Volumes::iterator volume, const std::string& path, std::uint32_t events);
-    void drop(Watched& watched);
+    void drop(Volumes::iterator volume);
     [[nodiscard]] bool is_news(const Volumes::value_type& volume, int watch, std::uint32_t mask,
                                std::string_view name) const;
 

@@ -163,6 +163,16 @@ TEST_F(VolumeWatchTest, ALinkInAGenerationsPlaceIsNotFollowed) {
     EXPECT_THAT(touched(), IsEmpty());
 }
 
+// A Pod that comes back under another uid, with a directory of its own choice: the old volume leaves while the new one stands.
+TEST_F(VolumeWatchTest, OfTwoVolumesInOneDirectoryTheLastIsWatchedWhenTheOtherIsForgotten) {
+    EXPECT_TRUE(watch_->watch(path_of("next"), directory("one"), generation("one"), {"deep", "deep/er"}));
+    watch_->forget(path_of("one"));
+    EXPECT_THAT(touched(), IsEmpty());
+    std::ofstream(at("one", "token")) << "x";
+    fs::remove(at("one", "token"));
+    EXPECT_THAT(touched(), ElementsAre(path_of("next")));
+}
+
 // More events than the kernel keeps.
 TEST_F(VolumeWatchTest, LostEventsMayBeOfAnyVolume) {
     std::size_t limit = 0;
