@@ -146,12 +146,12 @@ class Serves(unittest.TestCase):
         for world in self.worlds:
             with world.copy() as tried:
                 serving = live(tried)
-                self.usual = serving.descriptors()
+                world.usual = serving.descriptors()
                 self.assertEqual(0, serving.stop(), serving.words())
                 tried.pods = ("web",)
                 tried.configure()
                 self.assertEqual((0, 0), (tried.once().code, tried.once().code))
-                self.whole = tried.tree()
+                world.whole = tried.tree()
                 wanted += [start_test.Fault(world, call, fate) for call in serving.calls for fate in fates_of(call)]
         if not start_test.ALL:
             wanted = start_test.drawn(wanted, SAMPLE)
@@ -172,7 +172,7 @@ class Serves(unittest.TestCase):
                 before = faults.Before(tried)
                 serving = live(tried, call.number, fate)
                 try:
-                    leak = None if serving.ended() else self.leak(serving)
+                    leak = None if serving.ended() else self.leak(serving, world.usual)
                 finally:
                     code = serving.stop()
                 if len(serving.calls) <= call.number or not faults.is_plausible(fate, serving.calls[call.number]):
@@ -182,20 +182,20 @@ class Serves(unittest.TestCase):
                 hit = serving.calls[call.number]
                 if code in (1, 3):
                     assert faults.is_named(hit, serving.words(), tried.base), f"{hit} is not named: {serving.words()[-500:]}"
-                self.check(tried, before)
+                self.check(tried, before, world.whole)
                 named = "ended with an error that names the call"
                 return {0: "mended by itself", 1: named, 3: named}.get(code, "killed")
         except (AssertionError, OSError, ValueError, subprocess.TimeoutExpired) as error:
             return f"failed: {error}"
 
-    def leak(self, serving: Serving) -> collections.Counter:
+    def leak(self, serving: Serving, usual: collections.Counter) -> collections.Counter:
         """Descriptors beyond those of an agent without faults, that stay."""
         end = time.monotonic() + faults.PATIENCE
-        while (found := serving.descriptors() - self.usual) and time.monotonic() < end:
+        while (found := serving.descriptors() - usual) and time.monotonic() < end:
             time.sleep(0.02)
         return found
 
-    def check(self, tried: faults.World, before: faults.Before):
+    def check(self, tried: faults.World, before: faults.Before, whole: list):
         """With another agent, which lets go whoever should be gone, and then as after every start."""
         stays = next(volume for volume, (token, _, _) in before.sets.items()
                      if faults.daemon.claims_of(token)["kubernetes.io"]["pod"]["name"] == "web")
@@ -212,4 +212,4 @@ class Serves(unittest.TestCase):
         assert code == 0, f"the next agent ends with {code}: {again.words()}"
         assert tried.base / stays in found, "the volume of the Pod that stays was gone"
         tried.pods = ("web",)
-        faults.check_mended(tried, {tried.base / stays: found[tried.base / stays]}, tried.adoptable(), self.whole, before)
+        faults.check_mended(tried, {tried.base / stays: found[tried.base / stays]}, tried.adoptable(), whole, before)
