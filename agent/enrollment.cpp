@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/enrollment.h"
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "base/base64.h"
 #include "kube/api_client.h"
+#include "kube/document.h"
 #include "kube/names.h"
 #include "kube/node_json.h"
 
@@ -31,6 +35,43 @@ std::string list_of(const std::set<std::string>& names) {
 std::string rule(std::string_view resource, const std::set<std::string>& names, std::string_view verbs) {
     return "- apiGroups: [\"\"]\n  resources: [\"" + std::string(resource) + "\"]\n  resourceNames: " + list_of(names) +
            "\n  verbs: [" + std::string(verbs) + "]\n";
+}
+
+using Kind = kube::Node::Kind;
+
+kube::Node* child_of(kube::Node& node, std::string_view key) {
+    const auto found = std::ranges::find(node.children, key, &kube::Node::key);
+    return found == node.children.end() ? nullptr : &*found;
+}
+
+// What stands in a list of a rule; empty where there is none.
+std::set<std::string> texts_of(const kube::Node& rule, std::string_view key) {
+    std::set<std::string> texts;
+    if (const kube::Node* list = rule.find(key); list != nullptr)
+        for (const kube::Node& child : list->children)
+            texts.insert(child.text);
+    return texts;
+}
+
+// Two rules that differ in their resourceNames at most.
+bool grant_the_same(const kube::Node& a, const kube::Node& b) {
+    return std::ranges::all_of(std::array{"apiGroups", "resources", "verbs"},
+                               [&](const char* key) { return texts_of(a, key) == texts_of(b, key); });
+}
+
+void add_rule(kube::Node& rules, const kube::Node& rule) {
+    for (kube::Node& held : rules.children) {
+        kube::Node* names = child_of(held, "resourceNames");
+        // Without names it grants all of them: adding one would take away the rest.
+        if (names == nullptr || names->children.empty() || !grant_the_same(held, rule))
+            continue;
+        const std::set<std::string> known = texts_of(held, "resourceNames");
+        for (const kube::Node& name : rule.find("resourceNames")->children)
+            if (!known.contains(name.text))
+                names->children.push_back(name);
+        return;
+    }
+    rules.children.push_back(rule);
 }
 
 constexpr std::string_view kRbac = "rbac.authorization.k8s.io";
@@ -62,7 +103,7 @@ std::vector<EnrolledObject> objects_for(const Enrollment& enrollment) {
     for (const auto& [ns, text] : rules) {
         const std::string key = ns + "/" + role;
         objects.push_back({"Role " + key, kube::api_path({"apis", kRbac, "v1", "namespaces", ns, "roles", role}),
-                           head(kRbacV1, "Role", ns, role, node) + "rules:\n" + text});
+                           head(kRbacV1, "Role", ns, role, node) + "rules:\n" + text, true});
         objects.push_back({"RoleBinding " + key,
                            kube::api_path({"apis", kRbac, "v1", "namespaces", ns, "rolebindings", role}),
                            head(kRbacV1, "RoleBinding", ns, role, node) + "roleRef: {apiGroup: " + std::string(kRbac) +
@@ -75,6 +116,25 @@ std::vector<EnrolledObject> objects_for(const Enrollment& enrollment) {
              head("v1", "Secret", ns, enrollment.secret_name, node) + "type: tokenlet.dev/bound-object\n"});
     }
     return objects;
+}
+
+Result<EnrolledObject> keep_rules(EnrolledObject role, std::string_view held_json) {
+    kube::Node held = TRY(kube::parse_json(held_json), role.what);
+    kube::Node none{.kind = Kind::Sequence, .line = 0, .key = "rules", .text = "", .children = {}};
+    kube::Node* rules = child_of(held, "rules");
+    if (rules == nullptr || rules->kind == Kind::Null)
+        rules = &none;
+    const auto is_rule = [](const kube::Node& rule) { return rule.kind == Kind::Mapping; };
+    if (held.kind != Kind::Mapping || rules->kind != Kind::Sequence || !std::ranges::all_of(rules->children, is_rule))
+        return fail(Errc::Invalid, role.what + ": the server's answer is no Role");
+    kube::Documents documents(role.yaml);
+    kube::Node ours = TRY(documents.next()->root, role.what);
+    kube::Node& wanted = *child_of(ours, "rules");
+    for (const kube::Node& rule : wanted.children)
+        add_rule(*rules, rule);
+    wanted.children = std::move(rules->children);
+    role.yaml = kube::to_json(ours);
+    return role;
 }
 
 std::string kubeconfig_for(const kube::Cluster& cluster, std::string_view ca_pem, const std::string& token_file) {

@@ -95,6 +95,17 @@ Result<> apply(agent::BlockingClient& client, const agent::EnrolledObject& objec
     return {};
 }
 
+// Rights are only ever added: what the Role that is there grants goes into the one that is applied.
+Result<> keep_rights(agent::BlockingClient& client, agent::EnrolledObject& role) {
+    const kube::ApiResult held = client.call({.path = role.path, .what = role.what});
+    if (!held && held.error().http_status == 404)
+        return {};
+    if (!held)
+        return std::unexpected(held.error().error);
+    role = TRY(agent::keep_rules(std::move(role), held->body.view()));
+    return {};
+}
+
 Result<Secret> first_token(agent::BlockingClient& client, const agent::Enrollment& enrollment, Duration expiration) {
     const kube::TokenRequest request{
         .ns = enrollment.account.ns,
@@ -118,7 +129,9 @@ Result<> enroll(const agent::AgentConfiguration& config, const agent::Enrollment
     const UniqueFd state = TRY(agent::make_safe_directory(config.state_dir, {.above = 0755, .last = 0711}), "stateDir");
     const Secret ca = TRY(ca_of(access.cluster), "certificate authority");
     auto client = TRY(agent::BlockingClient::create(std::move(access)));
-    for (const agent::EnrolledObject& object : agent::objects_for(enrollment)) {
+    for (agent::EnrolledObject& object : agent::objects_for(enrollment)) {
+        if (object.is_role)
+            TRY(keep_rights(client, object));
         TRY(apply(client, object));
         done += object.what + " applied\n";
     }

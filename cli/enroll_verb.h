@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // `tokenlet enroll`: makes a cluster know this host's agent, with an administrator's kubeconfig.
 //
-// Shapes   options in, Outcome out. Applies what agent/enrollment.h lists (server-side, as field manager tokenlet-enroll),
-//          asks for the agent's first token, and writes it and a kubeconfig for the agent to its state directory.
+// Shapes   options in, Outcome out. Applies what agent/enrollment.h lists (server-side, as field manager tokenlet-enroll; a
+//          Role with all that it grants already), asks for the agent's first token, and writes it and a kubeconfig for the
+//          agent to its state directory.
 //          With dry_run nothing is called and nothing written: the manifests go to stdout.
 // Owns     nothing.     Threads  any.
 // Errors   in the Outcome: Configuration for a kubeconfig or configuration that cannot be read, Failed with the server's

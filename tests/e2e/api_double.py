@@ -36,11 +36,13 @@ def reserved_port(test) -> int:
 
 class ApiDouble:
     """Listens from start() to stop(). `accepts` says which bearer tokens are good; empty: any. `seen` holds, for each TokenRequest,
-    the account and the bearer token that it came with. Objects are applied for as long as their path has no part of `forbids`."""
+    the account and the bearer token that it came with. Objects are applied for as long as their path has no part of `forbids`;
+    `patches` holds what was sent, by path. `objects` are there from the start, by path."""
 
-    def __init__(self, certificate=None, key=None, accepts=(), port: int = 0, forbids=()):
+    def __init__(self, certificate=None, key=None, accepts=(), port: int = 0, forbids=(), objects=None):
         self.accepts, self.seen, self.tokens, self.forbids = set(accepts), [], set(), set(forbids)
         self.applied = set()  # names
+        self.objects, self.patches = objects or {}, {}
         self.over = threading.Event()
         double = self
 
@@ -90,19 +92,22 @@ class ApiDouble:
                                   "spec": {"expirationSeconds": seconds}, "status": {"token": token, "expirationTimestamp": end}})
 
             def do_PATCH(self):
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 if not self.is_known():
                     return
                 path = self.path.split("?")[0]
                 if double.forbids & set(path.split("/")):
                     return self.refuse(403, "Forbidden", f'secrets "{path.split("/")[-1]}" is forbidden: an admission plugin says no')
                 double.applied.add(path.split("/")[-1])
+                double.patches[path] = sent.decode()
                 self.answer(200, {})
 
             def do_GET(self):
                 if not self.is_known():
                     return
                 target = self.path
+                if target in double.objects:
+                    return self.answer(200, double.objects[target])
                 if "/serviceaccounts" not in target:
                     return self.refuse(404, "NotFound", "the server could not find the requested resource")
                 if "sendInitialEvents" in target:

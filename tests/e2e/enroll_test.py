@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """tokenlet enroll, at a server that takes what it is given. What a real one makes of it: tests/cluster."""
+import json
 import os
 import pathlib
 import subprocess
@@ -58,6 +59,17 @@ users: [{{name: other, user: {{token: other}}}}]
                          "RoleBinding edge/tokenlet-edge applied\n", done.stdout)
         self.assertIn("an admission plugin says no", done.stderr)
         self.assertEqual(1, done.stderr.count("\n"), done.stderr)
+
+    def test_no_right_that_is_there_is_taken_away(self):
+        role = "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/roles/tokenlet-edge"
+        earlier = {"apiGroups": [""], "resources": ["serviceaccounts/token"], "resourceNames": ["db"], "verbs": ["create"]}
+        by_hand = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["settings"], "verbs": ["get"]}
+        double = self.serving(objects={role: {"kind": "Role", "metadata": {"name": "tokenlet-edge", "uid": "u"}, "rules": [earlier, by_hand]}})
+        done = self.enroll(self.kubeconfigs(double))
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        sent = json.loads(double.patches[role])
+        self.assertEqual([earlier | {"resourceNames": ["db", "web"]}, by_hand], sent["rules"][:2])
+        self.assertEqual({"name", "namespace", "labels"}, set(sent["metadata"]), "of the one that is there, its rules alone")
 
 
 if __name__ == "__main__":
