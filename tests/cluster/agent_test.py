@@ -295,7 +295,12 @@ class ClusterAgent(unittest.TestCase):
 
         said = self.enroll(agent)
         self.assertIn("Role shop/tokenlet-edge applied\n", said)
+        role = "/apis/rbac.authorization.k8s.io/v1/namespaces/edge/roles/tokenlet-edge"
+        self.enroll(agent, "--serve", "edge/other")
+        rules = self.cluster.api("GET", role)["rules"]
+        self.assertIn("other", str(rules))
         self.assertEqual(said, self.enroll(agent), "it can be repeated")
+        self.assertEqual(rules, self.cluster.api("GET", role)["rules"], "and takes no right away")
         self.assertEqual(0o600, (agent.base / "state/self-token").stat().st_mode & 0o777)
         token = (agent.base / "state/self-token").read_text()
         self.assertEqual("system:serviceaccount:edge:agent", self.reviewed(token)["username"])
