@@ -357,6 +357,7 @@ private:
     unsigned turns_ = 0;
     std::optional<std::set<std::string, std::less<>>> key_ids_;
     std::set<std::string, std::less<>> names_;  // issuers, keys and account uids of tokens, each once; grows slowly
+    std::string_view issued_by_;                // the iss of the last token that this process was given; "": none yet
     std::string root_ca_pem_;
     mutable std::map<std::string, kube::ConfigMap> root_cas_;  // kube-root-ca.crt by namespace, made when asked for
     std::uint64_t requests_ = 0;

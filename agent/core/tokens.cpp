@@ -203,9 +203,11 @@ void Core::State::ask_for_tokens(Now now) {
     }
 }
 
-// Of a token of this issuer: what another one bound to is nothing here.
+// Of a token of this issuer: what another one bound to is nothing here. While nobody has said what this one is called, a Pod
+// may be one that the embedded authority meant. A Secret or Node cannot, and is a lock that no restart opens.
 std::optional<kube::BoundObjectRef> Core::State::held_binding(const TokenCache::Token& token) const {
-    if (!token.held || (!settings_.issuer.empty() && token.held->issuer != settings_.issuer))
+    const std::string_view issuer = settings_.issuer.empty() ? issued_by_ : std::string_view(settings_.issuer);
+    if (!token.held || (!issuer.empty() && token.held->issuer != issuer))
         return std::nullopt;
     const Result<kube::Jwt> jwt = kube::read_jwt(token.held->bytes.view(), kube::JwtText::LeftOut);
     if (!jwt)
@@ -214,7 +216,7 @@ std::optional<kube::BoundObjectRef> Core::State::held_binding(const TokenCache::
         return kube::BoundObjectRef{std::move(kind), object.name, object.uid};
     };
     if (jwt->pod)
-        return ref("Pod", *jwt->pod);
+        return issuer.empty() ? std::nullopt : std::optional(ref("Pod", *jwt->pod));
     if (jwt->secret)
         return ref("Secret", *jwt->secret);
     return jwt->node ? std::optional(ref("Node", *jwt->node)) : std::nullopt;
@@ -283,6 +285,7 @@ void Core::State::take_token(Now now, TokenUse& use, kube::IssuedToken issued) {
                              .issuer = keep(jwt->issuer),
                              .key_id = keep(jwt->kid),
                              .service_account_uid = keep(account_uid)};
+    issued_by_ = held.issuer;
     const unsigned failures = use.token->failures;
     const auto standing = is_foreign(*use.pod, held) ? rotation::Standing::Foreign : rotation::Standing::Good;
     tokens_.succeed(*use.token, std::move(held), standing, now.boot, issuer_now(now), random_());

@@ -711,6 +711,7 @@ TEST_F(CoreTest, ARenewalSaysWhatTheTokenSoFarIsBoundTo) {
     EXPECT_FALSE(world.issuer.last_held) << "there is none yet";
     world.crash();
     start_with_one_pod();
+    world.core().on_issuer_name(world.now(), "https://sim");
     world.pass(49min);
     EXPECT_EQ(requests(), 2u);
     ASSERT_TRUE(world.issuer.last_held) << "also of one that was adopted";
@@ -721,6 +722,29 @@ TEST_F(CoreTest, ARenewalSaysWhatTheTokenSoFarIsBoundTo) {
     world.pass(1s);
     EXPECT_EQ(requests(), 3u);
     EXPECT_FALSE(world.issuer.last_held) << "what another issuer bound it to is nothing here";
+}
+
+TEST_F(CoreTest, APodThatAnotherIssuerMayHaveMeantIsNothingHere) {
+    start_with_one_pod();
+    world.crash();
+    start_with_one_pod();
+    world.pass(49min);
+    EXPECT_EQ(requests(), 2u);
+    EXPECT_FALSE(world.issuer.last_held) << "the name of this issuer is not known";
+    world.pass(49min);
+    EXPECT_EQ(requests(), 3u);
+    EXPECT_TRUE(world.issuer.last_held) << "it is that of the token it has given meanwhile";
+}
+
+TEST_F(CoreTest, ASecretIsALockBeforeTheNameOfTheIssuerIsKnown) {
+    const kube::BoundObjectRef secret{"Secret", "tokenlet-edge", "s-1"};
+    world.issuer.binds_to = secret;
+    start_with_one_pod();
+    world.crash();
+    start_with_one_pod();
+    world.pass(49min);
+    EXPECT_EQ(requests(), 2u);
+    EXPECT_EQ(world.issuer.last_held, secret) << "a restart is no way around it";
 }
 
 TEST_F(CoreTest, AnIssuerThatDoesNotNameTheAccountIsBelievedByItsToken) {

@@ -24,8 +24,9 @@ std::string jwt(const kube::TokenRequest& request, const std::string& account_ui
                          seconds(issued) + R"(,"iss":"https://sim","jti":")" + std::to_string(id) +
                          R"(","kubernetes.io":{"namespace":")" + request.ns + '"';
     if (request.bound_object_ref)
-        claims += R"(,"pod":{"name":")" + request.bound_object_ref->name + R"(","uid":")" +
-                  request.bound_object_ref->uid + R"("})";
+        claims += std::string(request.bound_object_ref->kind == "Secret" ? R"(,"secret)" : R"(,"pod)") +
+                  R"(":{"name":")" + request.bound_object_ref->name + R"(","uid":")" + request.bound_object_ref->uid +
+                  R"("})";
     claims += R"(,"serviceaccount":{"name":")" + request.service_account + R"(","uid":")" + account_uid +
               R"("}},"nbf":)" + seconds(issued) + R"(,"sub":"system:serviceaccount:)" + request.ns + ':' +
               request.service_account + R"("})";
@@ -301,6 +302,10 @@ agent::TokenAnswer World::issue(kube::TokenRequest request) {
     if (issuer.twist)
         issuer.twist(request);
     kube::IssuedToken issued;
+    if (issuer.binds_to) {
+        request.bound_object_ref = issuer.binds_to;
+        issued.rebound = kube::Rebound{issuer.binds_to};
+    }
     const WallTime present = wall_ + issuer.clock_offset;
     issued.expiration_seconds = std::min(request.expiration_seconds, issuer.max_seconds);
     issued.expiration_timestamp = present + std::chrono::seconds(issued.expiration_seconds);

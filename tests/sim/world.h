@@ -58,6 +58,7 @@ struct Issuer {
     std::map<std::string, agent::IssuerPod> pods;     // by uid
     std::map<std::string, BootTime> deleted;          // uids of Pods that have gone
     std::vector<std::pair<BootTime, kube::TokenRequest>> requests;
+    std::optional<kube::BoundObjectRef> binds_to;   // instead of the Pod that a request names
     std::optional<kube::BoundObjectRef> last_held;  // what the last one said of the token that it replaces
 };
 
