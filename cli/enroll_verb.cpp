@@ -123,30 +123,31 @@ Result<Secret> first_token(agent::BlockingClient& client, const agent::Enrollmen
     return std::move(issued.token);
 }
 
-// `done` says what was done, a line each, also when the rest could not be.
+// `outcome` says what was done, a line each, also when the rest could not be.
 Result<> enroll(const agent::AgentConfiguration& config, const agent::Enrollment& enrollment,
-                kube::ClusterAccess access, std::string& done) {
+                kube::ClusterAccess access, Outcome& outcome) {
     const UniqueFd state = TRY(agent::make_safe_directory(config.state_dir, {.above = 0755, .last = 0711}), "stateDir");
     const Secret ca = TRY(ca_of(access.cluster), "certificate authority");
     auto client = TRY(agent::BlockingClient::create(std::move(access)));
+    outcome.complaints = client.warnings();
     for (agent::EnrolledObject& object : agent::objects_for(enrollment)) {
         if (object.is_role)
             TRY(keep_rights(client, object));
         TRY(apply(client, object));
-        done += object.what + " applied\n";
+        outcome.out += object.what + " applied\n";
     }
     const auto* cluster = std::get_if<agent::KubernetesIssuer>(&config.issuer);
     const Duration expiration =
         cluster != nullptr ? cluster->self.expiration : agent::KubernetesIssuer::Self{}.expiration;
     const Secret token = TRY(first_token(client, enrollment, expiration));
     TRY(agent::write_secret_file(config.state_dir, agent::kSelfTokenFile, token), "stateDir");
-    done += config.state_dir + "/" + agent::kSelfTokenFile + " written: the agent's first credential\n";
+    outcome.out += config.state_dir + "/" + agent::kSelfTokenFile + " written: the agent's first credential\n";
     const std::string kubeconfig = agent::kubeconfig_for(client.access().cluster, ca.view(), agent::kSelfTokenFile);
     TRY(agent::write_secret_file(config.state_dir, kAgentKubeconfig, Secret(kubeconfig)), "stateDir");
     const std::string path = config.state_dir + "/" + kAgentKubeconfig;
-    done += path + " written: the cluster, and that credential\n";
-    done += "agent.yaml needs: issuer: {kubernetes: {kubeconfig: " + path +
-            ", self: {serviceAccount: " + enrollment.account.str() + "}}}\n";
+    outcome.out += path + " written: the cluster, and that credential\n";
+    outcome.out += "agent.yaml needs: issuer: {kubernetes: {kubeconfig: " + path +
+                   ", self: {serviceAccount: " + enrollment.account.str() + "}}}\n";
     return {};
 }
 
@@ -168,10 +169,11 @@ Outcome run(const EnrollOptions& options) {
     Result<kube::ClusterAccess> access = admin_access(options);
     if (!access)
         return misconfigured(std::move(access.error()));
-    std::string done;
-    const Result<> enrolled = enroll(*config, *enrollment, std::move(*access), done);
-    Outcome outcome = enrolled ? Outcome{} : failed(Error(enrolled.error()).with("enroll"));
-    outcome.out = std::move(done);
+    Outcome outcome;
+    if (Result<> enrolled = enroll(*config, *enrollment, std::move(*access), outcome); !enrolled) {
+        outcome.code = ExitCode::Failed;
+        outcome.complaints.push_back(std::move(enrolled.error()).with("enroll").what);
+    }
     return outcome;
 }
 

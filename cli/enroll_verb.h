@@ -8,6 +8,7 @@
 // Owns     nothing.     Threads  any.
 // Errors   in the Outcome: Configuration for a kubeconfig or configuration that cannot be read, Failed with the server's
 //          words for what it refuses; what was applied before stays, is on stdout, and applying it again changes nothing.
+//          That the server's certificate is not looked at is a remark.
 #pragma once
 
 #include <string>

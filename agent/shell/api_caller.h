@@ -9,7 +9,9 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "agent/shell/loop.h"
 #include "base/result.h"
@@ -27,6 +29,7 @@ public:
     [[nodiscard]] static Result<BlockingClient> create(kube::ClusterAccess access);
     [[nodiscard]] kube::ApiResult call(kube::ApiRequest request);
     [[nodiscard]] const kube::ClusterAccess& access() const { return client_->access(); }
+    [[nodiscard]] std::vector<std::string> warnings() const { return client_->warnings(); }
 
 private:
     BlockingClient(std::unique_ptr<Loop> loop, std::unique_ptr<kube::ApiClient> client)

@@ -4,11 +4,14 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import unittest
 
+sys.path.append(str(pathlib.Path(__file__).parents[1] / "cluster"))
 import api_double
 import daemon
+import pki
 
 ADMIN = "token-of-an-administrator"
 
@@ -70,6 +73,19 @@ users: [{{name: other, user: {{token: other}}}}]
         sent = json.loads(double.patches[role])
         self.assertEqual([earlier | {"resourceNames": ["db", "web"]}, by_hand], sent["rules"][:2])
         self.assertEqual({"name", "namespace", "labels"}, set(sent["metadata"]), "of the one that is there, its rules alone")
+
+    def test_a_server_that_is_not_verified_is_warned_of(self):
+        certificate = pki.CertificateAuthority(self.base, "ca").issue_server("server", "DNS:localhost")
+        double = self.serving(certificate=certificate[0], key=certificate[1])
+        kubeconfigs = self.kubeconfigs(double)
+        contexts = self.base / "contexts"
+        contexts.write_text(contexts.read_text().replace(f"server: 'http://127.0.0.1:{double.port}'",
+                                                         f"server: 'https://localhost:{double.port}', insecure-skip-tls-verify: true"))
+        done = self.enroll(kubeconfigs)
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertIn("insecure-skip-tls-verify is true, so whoever answers", done.stderr)
+        self.assertEqual(1, done.stderr.count("\n"), done.stderr)
+        self.assertNotIn("insecure", (self.base / "state/kubeconfig").read_text(), "the agent's own")
 
 
 if __name__ == "__main__":
