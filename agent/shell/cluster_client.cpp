@@ -20,17 +20,14 @@ Result<> ClusterClient::open() {
     return use(has_own ? Credential::Own : Credential::Kubeconfigs);
 }
 
-Result<> ClusterClient::take_own_credential() {
+void ClusterClient::take_own_credential() {
     if (settings_.issuer.self.service_account.empty() || credential_ == Credential::Own)
-        return {};
-    Result<> first = ask_for_first();
+        return;
+    const Result<> first = ask_for_first();
     if (first)
-        return use(Credential::Own);
-    if (first.error().code != Errc::Unavailable)
-        return first;
+        return own_token_obtained();
     settings_.report(make_report(Report::Level::Warn, "no own credential yet, going on with the kubeconfig's",
                                  {{"err", first.error().what}}));
-    return {};
 }
 
 Result<kube::ClusterAccess> ClusterClient::read_access() const {

@@ -3,13 +3,13 @@
 //
 // Shapes   open() reads the kubeconfig (or what a Pod is given); request() calls. With issuer.kubernetes.self, calls go with
 //          the token that the agent renews itself, and take_own_credential() asks for the first one as the kubeconfig says.
-//          While the server is away, so is everything, until own_token_obtained(): later calls go with that one, those under
+//          Without one, calls go as the kubeconfig says until own_token_obtained(): later calls go with that one, those under
 //          way end as they have begun.
 // Units    none.
 // Owns     its clients and their calls; must go before its loop.
 // Threads  the loop's. take_own_credential() waits for its answer.
-// Errors   open(): what is wrong with the kubeconfig, naming file and field. take_own_credential(): why there is none, in the
-//          server's words.
+// Errors   open(): what is wrong with the kubeconfig, naming file and field. take_own_credential() reports why there is none,
+//          in the server's words: whoever renews it asks again, and somebody may have mended it by then.
 #pragma once
 
 #include <functional>
@@ -38,7 +38,7 @@ public:
     ClusterClient(Loop& loop, Settings settings) : loop_(loop), settings_(std::move(settings)) {}
 
     [[nodiscard]] Result<> open();
-    [[nodiscard]] Result<> take_own_credential();
+    void take_own_credential();
     void own_token_obtained();
 
     [[nodiscard]] kube::ApiCall request(kube::ApiRequest request, std::move_only_function<void(kube::ApiResult)> done) {

@@ -205,7 +205,7 @@ private:
             return std::unexpected(RunError(std::move(opened.error()).with("issuer.kubernetes"),
                                             may_heal ? Fault::Run : Fault::Configuration));
         }
-        TRY(client_->take_own_credential(), "issuer.kubernetes.self");
+        client_->take_own_credential();
         const auto call = [this](kube::ApiRequest request, std::move_only_function<void(kube::ApiResult)> done) {
             client_->request(std::move(request), std::move(done)).leave_to_client();
         };

@@ -37,12 +37,13 @@ def reserved_port(test) -> int:
 class ApiDouble:
     """Listens from start() to stop(). `accepts` says which bearer tokens are good; empty: any. `seen` holds, for each TokenRequest,
     the account and the bearer token that it came with. Objects are applied for as long as their path has no part of `forbids`;
-    `patches` holds what was sent, by path. `objects` are there from the start, by path."""
+    `patches` holds what was sent, by path. `objects` are there from the start, by path. `refuses` says which accounts get no
+    token: status, reason and message by name."""
 
-    def __init__(self, certificate=None, key=None, accepts=(), port: int = 0, forbids=(), objects=None):
+    def __init__(self, certificate=None, key=None, accepts=(), port: int = 0, forbids=(), objects=None, refuses=None):
         self.accepts, self.seen, self.tokens, self.forbids = set(accepts), [], set(), set(forbids)
         self.applied = set()  # names
-        self.objects, self.patches = objects or {}, {}
+        self.objects, self.patches, self.refuses = objects or {}, {}, refuses or {}
         self.over = threading.Event()
         double = self
 
@@ -79,6 +80,8 @@ class ApiDouble:
                 parts = self.path.split("/")  # /api/v1/namespaces/NS/serviceaccounts/NAME/token
                 if len(parts) != 8 or parts[7] != "token":
                     return self.refuse(404, "NotFound", "the server could not find the requested resource")
+                if parts[6] in double.refuses:
+                    return self.refuse(*double.refuses[parts[6]])
                 bound = body["spec"].get("boundObjectRef")
                 if bound and bound["name"] not in double.applied:
                     return self.refuse(404, "NotFound", f'{bound["kind"].lower()}s "{bound["name"]}" not found')

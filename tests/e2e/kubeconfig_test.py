@@ -331,6 +331,25 @@ class KubeconfigTest(unittest.TestCase):
         self.assertIn(("agent", SECRET), double.seen)
         self.assertEqual(("default", own), double.seen[-1])
 
+    def test_no_start_ends_because_the_own_credential_is_refused(self):
+        started = []
+        for refusal in ((401, "Unauthorized", "Unauthorized"), (403, "Forbidden", 'serviceaccounts "agent" is forbidden: not yet'),
+                        (404, "NotFound", 'serviceaccounts "agent" not found')):
+            double = self.serving(accepts={SECRET}, refuses={"agent": refusal})
+            agent = self.agent(own="edge/agent")
+            self.start(agent, f"server: 'http://127.0.0.1:{double.port}'")
+            started.append((refusal, double, agent))
+        for refusal, double, agent in started:
+            with self.subTest(refusal[1]):
+                agent.wait_for(lambda: "no own credential yet" in agent.log(), "the start without an own credential")
+                self.assertIn(refusal[2].replace('"', '\\"'), agent.log())
+                self.assertIn("`tokenlet enroll` makes one", agent.log())
+                double.refuses.clear()
+        for refusal, _, agent in started:
+            with self.subTest(refusal[1]):
+                agent.wait_for(lambda: "own credential is there, and used from now on" in agent.log(), "the own credential")
+                agent.wait_for(lambda: agent.is_ready("web"), "the Pod")
+
 
 if __name__ == "__main__":
     unittest.main()
