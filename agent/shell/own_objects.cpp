@@ -31,6 +31,10 @@ kube::ApiError conflict(std::string what) {
     return {.error = {Errc::Conflict, std::move(what)}, .http_status = 409, .reason = "AlreadyExists"};
 }
 
+kube::ApiError being_deleted(const kube::ObjectKey& key) {
+    return {.error = {Errc::Unavailable, key.str() + " is being deleted, it is made anew when it is gone"}};
+}
+
 }  // namespace
 
 OwnObjects::OwnObjects(ApiCaller call, Settings settings)
@@ -91,6 +95,8 @@ void OwnObjects::ensure(const IssuerPod& pod, std::move_only_function<void(Made)
     if (!present_.contains(pod.uid))
         return done(std::unexpected(
             kube::ApiError{.error = {Errc::NotFound, "Pod " + pod.pod.str() + " has left, nothing is made for it"}}));
+    if (dying_.contains(pod.uid))
+        return done(std::unexpected(being_deleted({pod.pod.ns, name_for(pod.pod, pod.uid)})));
     auto& waiting = waiting_[pod.uid];
     waiting.push_back(std::move(done));
     if (waiting.size() == 1)
@@ -125,7 +131,7 @@ void OwnObjects::create(const IssuerPod& pod) {
          });
 }
 
-// Of an earlier run; or of a Pod that had this name before and whose removal a crash cut off.
+// Of an earlier run; or of a Pod that had this name, or another account, before.
 void OwnObjects::look_at_existing(const IssuerPod& pod) {
     const kube::ObjectKey key{pod.pod.ns, name_for(pod.pod, pod.uid)};
     const std::string kind = settings_.kind == Kind::Secret ? "Secret" : "Pod";
@@ -138,10 +144,16 @@ void OwnObjects::look_at_existing(const IssuerPod& pod) {
                 pod, std::unexpected(conflict(kind + " " + key.str() + " exists and was not made by this host (its " +
                                               std::string(kHost) + " would be " + settings_.host_id +
                                               "): rename this Pod or delete that")));
+        if (!text(*object, {"metadata", "deletionTimestamp"}).empty())
+            return settle(pod, std::unexpected(being_deleted(key)));
         const std::string uid = text(*object, {"metadata", "uid"});
-        if (text(*object, {"metadata", "annotations", kPodUid}) == pod.uid)
+        const std::string pod_uid = text(*object, {"metadata", "annotations", kPodUid});
+        // The API server binds a token to a Pod of the same account only.
+        const bool fits =
+            settings_.kind == Kind::Secret || text(*object, {"spec", "serviceAccountName"}) == pod.service_account;
+        if (pod_uid == pod.uid && fits)
             return settle(pod, kube::BoundObjectRef{kind, key.name, uid});
-        delete_object(key, uid, [this, pod](Problem error) {
+        delete_object(key, uid, pod_uid, [this, pod](Problem error) {
             if (error)
                 return settle(pod, std::unexpected(std::move(*error)));
             create(pod);
@@ -149,13 +161,15 @@ void OwnObjects::look_at_existing(const IssuerPod& pod) {
     });
 }
 
-void OwnObjects::delete_object(const kube::ObjectKey& key, const std::string& uid,
+void OwnObjects::delete_object(const kube::ObjectKey& key, const std::string& uid, const std::string& pod_uid,
                                std::move_only_function<void(Problem)> done) {
+    dying_.insert(pod_uid);
     const std::string body =
         R"({"apiVersion":"v1","kind":"DeleteOptions","gracePeriodSeconds":0,"preconditions":{"uid":)" +
         kube::json_string(uid) + "}}";
     call({.method = "DELETE", .path = path_of(key), .body = Secret(body), .what = "removal of " + key.str()},
-         [done = std::move(done)](kube::ApiResult result) mutable {
+         [this, pod_uid, done = std::move(done)](kube::ApiResult result) mutable {
+             dying_.erase(pod_uid);
              // 409: another object has that name by now.
              if (result || result.error().http_status == 404 || result.error().http_status == 409)
                  return done({});
@@ -213,7 +227,7 @@ void OwnObjects::remove(const PodIdentity& pod) {
              const Result<kube::Node> object = kube::parse_json(result->body.view());
              if (!object || !is_ours(*object) || text(*object, {"metadata", "annotations", kPodUid}) != uid)
                  return removed(uid, {});
-             delete_object(key, text(*object, {"metadata", "uid"}),
+             delete_object(key, text(*object, {"metadata", "uid"}), uid,
                            [this, uid](const Problem& error) { removed(uid, error); });
          });
 }
@@ -274,7 +288,8 @@ void OwnObjects::sweep_list(const kube::ApiAnswer& answer) {
             continue;
         ++sweep_calls_;
         delete_object({text(object, {"metadata", "namespace"}), text(object, {"metadata", "name"})},
-                      text(object, {"metadata", "uid"}), [this](const Problem& error) { end_of_sweep_call(error); });
+                      text(object, {"metadata", "uid"}), pod_uid,
+                      [this](const Problem& error) { end_of_sweep_call(error); });
     }
 }
 

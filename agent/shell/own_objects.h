@@ -86,7 +86,8 @@ private:
     void look_at_existing(const IssuerPod& pod);
     void settle(const IssuerPod& pod, Made made);
     void call(kube::ApiRequest request, std::move_only_function<void(kube::ApiResult)> done);
-    void delete_object(const kube::ObjectKey& key, const std::string& uid, std::move_only_function<void(Problem)> done);
+    void delete_object(const kube::ObjectKey& key, const std::string& uid, const std::string& pod_uid,
+                       std::move_only_function<void(Problem)> done);
     void remove(const PodIdentity& pod);
     void removed(const std::string& pod_uid, const Problem& error);
     void sweep();
@@ -107,6 +108,7 @@ private:
     std::map<std::string, kube::BoundObjectRef> made_;  // by the Pod's uid
     std::map<std::string, std::vector<std::move_only_function<void(Made)>>> waiting_;
     std::set<std::string> present_;           // uids of Pods that there are
+    std::set<std::string> dying_;             // uids of Pods whose object is being deleted
     std::set<std::string> namespaces_;        // of Pods seen
     std::map<std::string, Leaving> leaving_;  // by the Pod's uid
     std::optional<Retry> sweep_;              // set: one is to be made, or under way

@@ -16,11 +16,12 @@ using ::testing::IsEmpty;
 const IssuerPod kPod{{"shop", "web"}, "u-1", "web-account", true};
 
 // Of a host that is called edge.
-std::string object(const std::string& name, const std::string& host, const std::string& pod_uid,
-                   const std::string& uid) {
+std::string object(const std::string& name, const std::string& host, const std::string& pod_uid, const std::string& uid,
+                   const std::string& more_metadata = "", const std::string& account = "web-account") {
     return R"({"metadata":{"namespace":"shop","name":")" + name + R"(","uid":")" + uid +
            R"(","labels":{"app.kubernetes.io/managed-by":"tokenlet","tokenlet.dev/host":")" + host +
-           R"("},"annotations":{"tokenlet.dev/node":"edge","tokenlet.dev/pod-uid":")" + pod_uid + "\"}}}";
+           R"("},"annotations":{"tokenlet.dev/node":"edge","tokenlet.dev/pod-uid":")" + pod_uid + "\"}" +
+           more_metadata + R"(},"spec":{"serviceAccountName":")" + account + "\"}}";
 }
 
 // A server that answers at once, from what a test has put in.
@@ -30,7 +31,7 @@ struct OwnObjectsTest : ::testing::Test {
     std::map<std::string, std::vector<kube::ApiResult>> answers;
     std::optional<OwnObjects> own;
     std::vector<OwnObjects::Made> made;
-    bool delayed = false;  // POSTs wait for let_the_post_end()
+    std::string delayed;  // calls of this method wait in held_back
     std::move_only_function<void(kube::ApiResult)> held_back;
     Now now{BootTime(std::chrono::seconds(1000)), WallTime(std::chrono::seconds(1'800'000'000))};
     std::vector<std::string> reports;
@@ -43,7 +44,7 @@ struct OwnObjectsTest : ::testing::Test {
                 calls.push_back(call);
                 if (!request.body.empty())
                     bodies.emplace_back(request.body.view());
-                if (delayed && request.method == "POST") {
+                if (request.method == delayed) {
                     held_back = std::move(done);
                     return;
                 }
@@ -133,6 +134,57 @@ TEST_F(OwnObjectsTest, OfAPodThatHadTheNameBeforeMakeRoom) {
     EXPECT_THAT(bodies.at(1), HasSubstr(R"("preconditions":{"uid":"p-1"})")) << "that very one, and no other";
 }
 
+TEST_F(OwnObjectsTest, OfAPodThatRunsAsAnotherAccountNowAreMadeAnew) {
+    start(OwnObjects::Kind::GatedPod);
+    auto& posts = answers["POST /api/v1/namespaces/shop/pods"];
+    posts.push_back(refused(409, Errc::Conflict));
+    posts.push_back(answer(object("web", "ours", "u-1", "p-2")));
+    answers["GET /api/v1/namespaces/shop/pods/web"].push_back(
+        answer(object("web", "ours", "u-1", "p-1", "", "account-before")));
+    answers["DELETE /api/v1/namespaces/shop/pods/web"].push_back(answer("{}"));
+    ensure();
+    ASSERT_EQ(made.size(), 1U);
+    EXPECT_EQ(made[0]->uid, "p-2") << "the API server binds no token of another account to it";
+    EXPECT_THAT(bodies.at(1), HasSubstr(R"("preconditions":{"uid":"p-1"})"));
+}
+
+TEST_F(OwnObjectsTest, ThatAreBeingDeletedAreNotTakenOver) {
+    start(OwnObjects::Kind::Secret);
+    auto& posts = answers["POST /api/v1/namespaces/shop/secrets"];
+    posts.push_back(refused(409, Errc::Conflict));
+    posts.push_back(answer(object("tokenlet-u-1", "ours", "u-1", "s-2")));
+    answers["GET /api/v1/namespaces/shop/secrets/tokenlet-u-1"].push_back(
+        answer(object("tokenlet-u-1", "ours", "u-1", "s-1", R"(,"deletionTimestamp":"2026-11-24T12:00:00Z")")));
+    ensure();
+    ASSERT_EQ(made.size(), 1U);
+    ASSERT_FALSE(made[0]);
+    EXPECT_EQ(made[0].error().error.code, Errc::Unavailable) << "it is tried again soon";
+    EXPECT_THAT(made[0].error().error.what, HasSubstr("tokenlet-u-1 is being deleted"));
+    ensure();
+    ASSERT_EQ(made.size(), 2U);
+    EXPECT_EQ(made[1]->uid, "s-2");
+}
+
+TEST_F(OwnObjectsTest, OfAPodThatIsBackWhileTheyAreDeletedAreMadeAfterwards) {
+    start(OwnObjects::Kind::Secret);
+    const std::string path = "/api/v1/namespaces/shop/secrets/tokenlet-u-1";
+    answers["GET " + path].push_back(answer(object("tokenlet-u-1", "ours", "u-1", "s-1")));
+    delayed = "DELETE";
+    leave();
+    own->follow({.gone = {}, .present = {kPod}});
+    calls.clear();
+    ensure();
+    ASSERT_EQ(made.size(), 1U);
+    ASSERT_FALSE(made[0]);
+    EXPECT_EQ(made[0].error().error.code, Errc::Unavailable);
+    EXPECT_THAT(calls, IsEmpty()) << "it would find the one that is about to go";
+    held_back(answer("{}"));
+    answers["POST /api/v1/namespaces/shop/secrets"].push_back(answer(object("tokenlet-u-1", "ours", "u-1", "s-2")));
+    ensure();
+    ASSERT_EQ(made.size(), 2U);
+    EXPECT_EQ(made[1]->uid, "s-2");
+}
+
 TEST_F(OwnObjectsTest, OfStrangersAreLeftAlone) {
     struct Case {
         std::string_view name;
@@ -215,7 +267,7 @@ TEST_F(OwnObjectsTest, OfAPodThatIsBackAreNotRemoved) {
 TEST_F(OwnObjectsTest, AreNotMadeForAPodThatHasLeftAndGoWhenItLeftMeanwhile) {
     start(OwnObjects::Kind::Secret);
     answers["POST /api/v1/namespaces/shop/secrets"].push_back(answer(object("tokenlet-u-1", "ours", "u-1", "s-1")));
-    delayed = true;
+    delayed = "POST";
     ensure();
     leave();  // nothing is there yet
     EXPECT_TRUE(is_done());
