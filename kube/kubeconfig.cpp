@@ -88,7 +88,11 @@ Result<Secret> read_file(const std::string& path) {
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
     if (!fd)
         return fail_errno(errno, "open", path);
-    return read_all(fd.get(), kMaxKubeconfigBytes, path);
+    Result<Secret> text = read_all(fd.get(), kMaxKubeconfigBytes, path);
+    // A disk may be mended under a running host; a directory only becomes a file by somebody's hand.
+    if (!text && text.error().os_errno == EISDIR)
+        text.error().code = Errc::Invalid;
+    return text;
 }
 
 bool is_token(std::string_view text) {

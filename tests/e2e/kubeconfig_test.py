@@ -206,6 +206,7 @@ class KubeconfigTest(unittest.TestCase):
         agent = self.agent()
         agent.kubeconfig.mkdir()
         done = subprocess.run([agent.binary, "agent", "--config", str(agent.config)], capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual(3, done.returncode, done.stderr)
         self.assertIn("Is a directory", done.stderr)
         self.assertEqual(1, done.stderr.count("\n"), done.stderr)
 
