@@ -201,7 +201,6 @@ TEST_F(ListenerTest, WhoeverSendsSlowlyIsCutOffAtTheDeadline) {
     ASSERT_TRUE(listener.started());
     RawClient silent(socket_);
     RawClient slow(socket_);
-    const auto begin = std::chrono::steady_clock::now();
     // A byte every 10 ms would keep any idle time from passing.
     std::size_t sent = 0;
     while (slow.send(std::string_view("GET / HTTP/1.1\r\nX: ").substr(sent < 19 ? sent : 18, 1)) && sent < 500) {
@@ -210,7 +209,6 @@ TEST_F(ListenerTest, WhoeverSendsSlowlyIsCutOffAtTheDeadline) {
         ::poll(&nothing, 1, 10);
     }
     EXPECT_LT(sent, 500U);
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
     EXPECT_THAT(silent.read_all(), EndsWith("<end>"));
     RawClient good(socket_);
     good.send(kGet);
@@ -351,8 +349,7 @@ TEST_F(ListenerTest, WhoeverDoesNotTakeTheAnswerIsCutOff) {
     ASSERT_TRUE(listener.started());
     RawClient client(socket_);
     client.send(kGet);
-    pollfd nothing{.fd = -1, .events = 0, .revents = 0};
-    ::poll(&nothing, 1, 800);
+    EXPECT_TRUE(client.wait_for_hangup());
     EXPECT_LT(client.read_all().size(), 8'000'000U);
 }
 

@@ -118,6 +118,12 @@ public:
     }
     std::string read_all() { return read_until({}); }
 
+    // False when the other end has not closed within twenty seconds. Nothing is read.
+    [[nodiscard]] bool wait_for_hangup() {
+        pollfd poll{.fd = fd_.get(), .events = 0, .revents = 0};
+        return ::poll(&poll, 1, 20'000) == 1;
+    }
+
     void shut_down_writing() { ::shutdown(fd_.get(), SHUT_WR); }
     void close() { fd_.reset(); }
 
