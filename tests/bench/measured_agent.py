@@ -55,7 +55,7 @@ class MeasuredAgent(daemon.Daemon):
         (self.manifests / "frontend.yaml").write_text(ACCOUNT)
 
     def configure(self, **settings):
-        super().configure(**settings)
+        super().configure(**{"grace": "2s", **settings})
         text = self.config.read_text()
         self.config.write_text(text.replace(f"{self.base}/state", f"{self.state}/state")
                                .replace(f"{self.base}/authority", f"{self.state}/authority"))

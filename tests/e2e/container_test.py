@@ -81,14 +81,14 @@ class Sidecar(unittest.TestCase):
     def container(self, name: str, user: int, volumes: list, *command) -> list:
         name = f"{self.base.name}-{name}"
         self.names.append(name)
-        self.addCleanup(subprocess.run, self.podman("rm", "-f", "-i", "-t", "0", name), capture_output=True, timeout=60)
+        self.addCleanup(subprocess.run, self.podman("rm", "-f", "-i", "-t", "0", name), capture_output=True, timeout=daemon.PATIENCE)
         mounts = [part for volume in ("/usr:/usr:ro", *volumes) for part in ("-v", volume)]
         return self.podman("run", "--name", name, "--network=none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024",
                            "--user", f"{user}:{user}", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges",
                            "--workdir", "/", *mounts, "--rootfs", self.root, *command)
 
     def run_to_end(self, *arguments) -> subprocess.CompletedProcess:
-        return subprocess.run(self.container(*arguments), capture_output=True, text=True, timeout=120)
+        return subprocess.run(self.container(*arguments), capture_output=True, text=True, timeout=daemon.PATIENCE)
 
     def start_agent(self, name: str) -> subprocess.Popen:
         volumes = [f"{self.shared}:/serviceaccount", f"{self.own}:/run/tokenlet", f"{self.base}/config:/config:ro",
@@ -102,7 +102,7 @@ class Sidecar(unittest.TestCase):
 
     def stop(self, name: str, process: subprocess.Popen) -> int:
         """SIGTERM, and SIGKILL to whoever is still there a minute later: then the exit code is 137."""
-        subprocess.run(self.podman("stop", "-t", "60", f"{self.base.name}-{name}"), capture_output=True, timeout=120, check=True)
+        subprocess.run(self.podman("stop", "-t", "60", f"{self.base.name}-{name}"), capture_output=True, timeout=daemon.PATIENCE, check=True)
         return process.wait(timeout=daemon.PATIENCE)
 
     def test_serves_the_application_beside_it_through_rotations_and_a_restart(self):

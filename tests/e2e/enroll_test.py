@@ -37,7 +37,7 @@ issuer: {{kubernetes: {{kubeconfig: {self.base}/state/kubeconfig, self: {{servic
 
     def enroll(self, kubeconfigs: str) -> subprocess.CompletedProcess:
         return subprocess.run([daemon.BINARY, "enroll", "--config", str(self.config), "--serve", "shop/web"], capture_output=True, text=True,
-                              timeout=240, env={**os.environ, "KUBECONFIG": kubeconfigs})
+                              timeout=daemon.PATIENCE, env={**os.environ, "KUBECONFIG": kubeconfigs})
 
     def kubeconfigs(self, double: api_double.ApiDouble) -> str:
         """Two files, as people keep them, and one that is not there."""
