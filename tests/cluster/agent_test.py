@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tokenlet's agent against a real API server: what it projects, how it follows changes, what it does when the server is away."""
+"""tokenlet's agent against a real API server: what it projects, how it follows changes, what it does when the server is away.
+
+How long things take is measured and told, and claimed nowhere: the machine may do anything beside.
+"""
 import os
 import pathlib
+import statistics
 import subprocess
 import sys
 import threading
@@ -45,10 +49,15 @@ metadata: {name: tls, namespace: shop}
 stringData: {key: hunter2}
 """
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
+CHANGES = 20
 PODS = 1000
 PER_SECOND, BURST = 50, 100  # a kubelet's
 ACCOUNT = "/api/v1/namespaces/shop/serviceaccounts/web"
 SETTINGS = "/api/v1/namespaces/shop/configmaps/settings"
+
+
+def say(text: str):
+    print(text, file=sys.stderr, flush=True)
 
 
 class Agent(daemon.Daemon):
@@ -65,7 +74,7 @@ kind: AgentConfiguration
 nodeName: edge
 stateDir: {self.base}/state
 manifests: {{path: {self.manifests}, removalDelay: 1s}}
-volumes: {{root: {self.base}/pods, byName: {self.base}/by-name, grace: 2s}}
+volumes: {{root: {self.base}/pods, byName: {self.base}/by-name, grace: {daemon.GRACE}s}}
 issuer: {{{issuer}}}
 boundObject: {{mode: {bound}}}
 rotation: {{maxAge: {max_age}, maxJitter: 0s}}
@@ -88,8 +97,15 @@ log: {{level: info}}
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.log()[-4000:]}") from None
 
-    def requests(self) -> int:
+    def rotations(self) -> int:
         return self.log().count("token rotated")
+
+    def requests(self) -> int:
+        """For tokens, since its start, as it counts them."""
+        return self.status()["counters"]["tokenRequests"]
+
+    def all_are_ready(self, count: int) -> bool:
+        return sum(pod["ready"] for pod in self.status()["pods"]) == count
 
 
 class ClusterAgent(unittest.TestCase):
@@ -165,15 +181,17 @@ class ClusterAgent(unittest.TestCase):
         agent = self.started()
         token = agent.token("all")
         self.reviewed(token)
-        self.cluster.kubectl("delete", "secret", "tokenlet-edge", "-n", "shop")
+        self.cluster.api("DELETE", "/api/v1/namespaces/shop/secrets/tokenlet-edge")
+        deleted = time.monotonic()
         # While the server still takes it, a renewal must not get away with less.
         self.assertEqual(200, agent.ask("/v1/rotate?pod=shop/all", "POST")[0])
         agent.wait_for(lambda: "whoever deleted that has ended it" in agent.log(), "the refusal to be told")
-        daemon.wait_until(lambda: not self.cluster.review(token).get("authenticated"), "the server to refuse the token", 150)
+        agent.wait_for(lambda: not self.cluster.review(token).get("authenticated"), "the server to refuse the token")
+        say(f"a token is refused {time.monotonic() - deleted:.1f} s after its Secret was deleted")
         self.assertEqual(token, agent.token("all"))
         self.cluster.kubectl("create", "secret", "generic", "tokenlet-edge", "-n", "shop")
         self.addCleanup(self.cluster.try_kubectl, "delete", "secret", "tokenlet-edge", "-n", "shop")
-        agent.wait_for(lambda: agent.token("all") != token, "another token, once the host is let in again", 150)
+        agent.wait_for(lambda: agent.token("all") != token, "another token, once the host is let in again")
         self.reviewed(agent.token("all"))
 
     def own_objects(self, resource: str) -> set:
@@ -214,22 +232,25 @@ class ClusterAgent(unittest.TestCase):
                 agent.start()
                 agent.wait_for(lambda: agent.alive_status() and self.own_objects(resource) == {bound["name"], "stranger"},
                                "the second Pod's object to go")
-                agent.wait_for(lambda: not self.cluster.review(old).get("authenticated"), "its tokens to be refused", 150)
+                gone = time.monotonic()
+                agent.wait_for(lambda: not self.cluster.review(old).get("authenticated"), "its tokens to be refused")
+                say(f"{mode}: a Pod's tokens are refused {time.monotonic() - gone:.1f} s after its object is gone")
                 self.reviewed(agent.token("all"))
                 (agent.manifests / "all.yaml").unlink()
                 agent.wait_for(lambda: self.own_objects(resource) == {"stranger"}, "the first one's to go")
                 agent.stop()
 
-    def test_a_change_reaches_the_files_at_once(self):
-        agent = self.started()
-        for value in ("two", "three", "four"):
+    def test_a_change_reaches_the_files_and_a_deletion_leaves_them(self):
+        agent, took = self.started(), []
+        for value in map(str, range(CHANGES)):
             self.cluster.api("PUT", SETTINGS, {"metadata": {"name": "settings"}, "data": {"setting": value}})
             changed = time.monotonic()
             agent.wait_for(lambda: agent.file("all", "setting") == value, "the change")
-            self.assertLess(time.monotonic() - changed, 20, "a second where nothing else runs")
+            took.append((time.monotonic() - changed) * 1000)
+        say(f"{CHANGES} changes of a ConfigMap reached the file after {statistics.median(took):.0f} ms, at most {max(took):.0f} ms")
         self.cluster.api("DELETE", SETTINGS)
         agent.wait_for(lambda: "not found" in agent.log(), "the deletion to be told")
-        self.assertEqual("four", agent.file("all", "setting"))
+        self.assertEqual(value, agent.file("all", "setting"))
         self.put_objects()
         agent.wait_for(lambda: agent.file("all", "setting") == "one", "the object to be back")
 
@@ -249,7 +270,7 @@ class ClusterAgent(unittest.TestCase):
         self.cluster.stop_api_server()
         try:
             agent.stop()
-            asked = agent.requests()
+            rotations = agent.rotations()
             agent.start_and_settle()
             self.assertTrue(agent.is_ready("all"), agent.pod_status("all"))
             self.assertEqual((token, inode), (agent.token("all"), (agent.volume("all") / "token").stat().st_ino))
@@ -258,7 +279,7 @@ class ClusterAgent(unittest.TestCase):
             self.cluster.start_api_server()
         agent.wait_for(lambda: agent.is_ready("new"), "the new Pod, now that the server is back")
         self.assertEqual((token, inode), (agent.token("all"), (agent.volume("all") / "token").stat().st_ino))
-        self.assertEqual(asked, agent.requests())
+        self.assertEqual(rotations, agent.rotations())
         self.cluster.api("PUT", SETTINGS, {"metadata": {"name": "settings"}, "data": {"setting": "later"}})
         agent.wait_for(lambda: agent.file("all", "setting") == "later", "a change after the restart")
 
@@ -273,14 +294,14 @@ class ClusterAgent(unittest.TestCase):
                 self.cluster.kubectl("apply", "-f", "-", given=given[-1])
             return agent.alive_status() and agent.is_ready("all")
         given = [""]
-        agent.wait_for(is_ready_with_what_was_advised, "the Pod, once the rights are there", 200)
+        agent.wait_for(is_ready_with_what_was_advised, "the Pod, once the rights are there", 2 * daemon.PATIENCE)
         self.assertIn("serviceaccounts/token", given[-1])
         self.assertIn("resourceNames", given[-1])
         self.reviewed(agent.token("all"))
 
     def enroll(self, agent: Agent, *arguments: str) -> str:
         done = subprocess.run([agent.binary, "enroll", "--config", agent.config, "--serve", "shop/web", *arguments],
-                              capture_output=True, text=True, timeout=60, env={**os.environ, "KUBECONFIG": str(self.cluster.kubeconfig)})
+                              capture_output=True, text=True, timeout=daemon.PATIENCE, env={**os.environ, "KUBECONFIG": str(self.cluster.kubeconfig)})
         self.assertEqual((0, ""), (done.returncode, done.stderr))
         return done.stdout
 
@@ -325,7 +346,7 @@ class ClusterAgent(unittest.TestCase):
         (agent.base / "agent-of-sidecar.yaml").write_text(inner["agent.yaml"])
         (agent.base / "reports.yaml").write_text(inner["reports.yaml"])
         for path in (CONFIGS / "cluster/agent.yaml", agent.base / "agent-of-sidecar.yaml", agent.base / "reports.yaml"):
-            done = subprocess.run([agent.binary, "validate", path], capture_output=True, text=True, timeout=60)
+            done = subprocess.run([agent.binary, "validate", path], capture_output=True, text=True, timeout=daemon.PATIENCE)
             self.assertEqual(0, done.returncode, done.stderr)
 
     def test_the_first_credential_may_come_from_the_kubeconfig(self):
@@ -346,20 +367,25 @@ class ClusterAgent(unittest.TestCase):
 
     def test_a_thousand_pods_are_asked_for_at_a_kubelets_pace_and_not_again_after_a_restart(self):
         agent = self.agent(bound="none")
-        pods = "\n---\n".join(daemon.pod(f"p{number}") for number in range(PODS))
+        pods = "\n---\n".join(daemon.pod(f"p{number}", seconds=3600) for number in range(PODS))
         agent.drop("pods.yaml", pods)
         before, begun = self.token_requests(), time.monotonic()
         agent.start()
-        agent.wait_for(lambda: agent.alive_status() and sum(pod["ready"] for pod in agent.status()["pods"]) == PODS, "all Pods", 120)
+        # Its status, which is long, only when it may be the last time.
+        agent.wait_for(lambda: agent.log().count("volume published") >= PODS and agent.alive_status() and agent.all_are_ready(PODS),
+                       "all Pods", 2 * daemon.PATIENCE)
         took = time.monotonic() - begun
-        self.assertEqual(PODS, self.token_requests() - before)
+        failed = agent.status()["counters"]["tokenFailures"]
+        self.assertEqual(PODS + failed, agent.requests(), "one for each, and one for each that was not answered in its time")
+        self.assertLessEqual(self.token_requests() - before, PODS + failed)
         self.assertGreater(took, (PODS - BURST) / PER_SECOND, "faster than the pace")
-        print(f"{PODS} Pods ready in {took:.1f} s", file=sys.stderr)
+        say(f"{PODS} Pods ready in {took:.1f} s, {failed} requests failed")
         agent.stop()
         agent.start_and_settle()
-        agent.wait_for(lambda: sum(pod["ready"] for pod in agent.status()["pods"]) == PODS, "all Pods after the restart")
+        agent.wait_for(lambda: agent.all_are_ready(PODS), "all Pods after the restart")
         time.sleep(2)  # in which what was asked for would have arrived
-        self.assertEqual(PODS, self.token_requests() - before)
+        self.assertEqual(0, agent.requests())
+        self.assertLessEqual(self.token_requests() - before, PODS + failed)
 
     def test_a_new_signing_key_brings_new_tokens(self):
         agent = self.started()

@@ -36,7 +36,6 @@ CONTROLLERS = (
     "legacy-serviceaccount-token-cleaner-controller", "namespace-controller", "garbage-collector-controller",
     "pod-garbage-collector-controller",
 )
-KUBECTL_PATIENCE = 60
 
 if not os.access(PROGRAM, os.X_OK):
     print(f"SKIPPED: there is no control plane at {PROGRAM}; tests/cluster/build.sh says why", file=sys.stderr)
@@ -192,7 +191,7 @@ current-context: test
     def try_kubectl(self, *arguments: str, given: str = "", kubeconfig: pathlib.Path | None = None):
         # At home it keeps what it has learned of the server.
         return subprocess.run([PROGRAM, "kubectl", f"--kubeconfig={kubeconfig or self.kubeconfig}", *arguments], input=given,
-                              capture_output=True, text=True, timeout=KUBECTL_PATIENCE, env={**os.environ, "HOME": str(self.base)})
+                              capture_output=True, text=True, timeout=daemon.PATIENCE, env={**os.environ, "HOME": str(self.base)})
 
     def apply(self, manifests: str):
         """Leaves no annotation in them."""

@@ -16,7 +16,6 @@ import daemon
 # Below the ports that Linux gives to outgoing connections: one that is free now is free a moment later.
 PORTS = range(20000, 32000)
 END_WITHIN_SECONDS = 30
-PATIENCE = 300.0  # seconds for a server, of which three may start at once on a machine that does much else
 # The second look is for a parent that was gone before the first could have an effect.
 DIES_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"')
 
@@ -74,7 +73,7 @@ class Server:
                 raise AssertionError(f"{self.name} ended ({self.process.returncode}) before {what}:\n{self.log()[-3000:]}")
             return holds()
         try:
-            return daemon.wait_until(holds_in_life, what, PATIENCE)
+            return daemon.wait_until(holds_in_life, what)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.name} says:\n{self.log()[-3000:]}") from None
 

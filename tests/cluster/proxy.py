@@ -23,7 +23,7 @@ import threading
 import time
 
 PIECE = 65536
-PATIENCE = 60
+PATIENCE = 300
 FRAME_HEAD = 9  # RFC 9113 section 4.1
 PREFACE = len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
