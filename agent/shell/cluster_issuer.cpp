@@ -39,6 +39,8 @@ ClusterIssuer::ClusterIssuer(Loop& loop, ApiCaller call, Settings settings)
                                                                                    : OwnObjects::Kind::GatedPod,
                                         .node_name = settings_.node_name,
                                         .host_id = settings_.host_id,
+                                        .namespaces = settings_.own_namespaces,
+                                        .remember = settings_.remember_namespaces,
                                         .clock = settings_.clock,
                                         .random = settings_.random,
                                         .report = [this](Report report) { news_.report(std::move(report)); },

@@ -43,7 +43,9 @@ public:
     struct Settings {
         BoundObject bound_object{};
         std::string node_name{};
-        std::string host_id{};  // of the objects made for Pods
+        std::string host_id{};                   // of the objects made for Pods
+        std::set<std::string> own_namespaces{};  // of these objects, as earlier runs remembered them
+        std::function<void(const std::set<std::string>&)> remember_namespaces = [](const auto&) {};
         rotation::PaceSettings pace{};
         std::function<Now()> clock = read_clocks;
         std::function<std::uint64_t()> random{};

@@ -38,7 +38,10 @@ kube::ApiError being_deleted(const kube::ObjectKey& key) {
 }  // namespace
 
 OwnObjects::OwnObjects(ApiCaller call, Settings settings)
-    : call_(std::move(call)), settings_(std::move(settings)), alive_(std::make_shared<bool>(true)) {}
+    : call_(std::move(call)),
+      settings_(std::move(settings)),
+      namespaces_(settings_.namespaces),
+      alive_(std::make_shared<bool>(true)) {}
 
 OwnObjects::~OwnObjects() {
     *alive_ = false;
@@ -178,6 +181,7 @@ void OwnObjects::delete_object(const kube::ObjectKey& key, const std::string& ui
 }
 
 void OwnObjects::follow(const Pods& pods) {
+    const std::size_t known = namespaces_.size();
     if (pods.extent == Extent::Everything)
         present_.clear();
     for (const PodIdentity& pod : pods.gone) {
@@ -186,10 +190,13 @@ void OwnObjects::follow(const Pods& pods) {
         leaving_.insert_or_assign(pod.uid, Leaving{.pod = pod, .retry = {}});
     }
     for (const IssuerPod& pod : pods.present) {
-        present_.insert(pod.uid);
+        present_.insert_or_assign(pod.uid, pod.pod.ns);
         namespaces_.insert(pod.pod.ns);
         leaving_.erase(pod.uid);
     }
+    // Before anything is made there.
+    if (namespaces_.size() != known)
+        settings_.remember(namespaces_);
     for (const PodIdentity& pod : pods.gone)
         if (leaving_.contains(pod.uid))
             remove(pod);
@@ -250,6 +257,7 @@ void OwnObjects::sweep() {
         sweep_ = Retry{};
     sweep_->due.reset();
     sweep_error_.reset();
+    unswept_.clear();
     sweep_in(std::nullopt);
 }
 
@@ -268,8 +276,10 @@ void OwnObjects::sweep_in(const std::optional<std::string>& ns) {
                  return end_of_sweep_call({});
              }
              // Without the right to list there is nothing that we could find; what is removed by name still goes.
-             if (denied)
+             if (denied) {
+                 unswept_.insert(*ns);
                  settings_.on_refusal(result.error());
+             }
              if (!result)
                  return end_of_sweep_call(denied ? Problem() : Problem(result.error()));
              sweep_list(*result);
@@ -301,7 +311,21 @@ void OwnObjects::end_of_sweep_call(const Problem& error) {
     if (sweep_error_)
         return failed(*sweep_, *sweep_error_);
     sweep_.reset();
+    forget_namespaces();
     tell_if_all_is_well();
+}
+
+// Those in which nothing is left.
+void OwnObjects::forget_namespaces() {
+    std::set<std::string> used = std::move(unswept_);
+    for (const auto& [uid, ns] : present_)
+        used.insert(ns);
+    for (const auto& [uid, leaving] : leaving_)
+        used.insert(leaving.pod.pod.ns);
+    if (used == namespaces_)
+        return;
+    namespaces_ = std::move(used);
+    settings_.remember(namespaces_);
 }
 
 void OwnObjects::failed(Retry& retry, const kube::ApiError& error) {

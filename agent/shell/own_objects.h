@@ -4,7 +4,8 @@
 //
 // Shapes   ensure() gives the object of a Pod, made when it is not there; done is called once, maybe at once. follow() takes
 //          away those of Pods that have left, and with Extent::Everything whatever an earlier run made for Pods that are not
-//          among these. What cannot be removed is tried again by maintain(), which says when it wants to be called: nobody
+//          among these: in all namespaces, or where that is denied, in those of Pods and those that earlier runs remembered.
+//          What cannot be removed is tried again by maintain(), which says when it wants to be called: nobody
 //          waits for it. A Pod that is back meanwhile keeps its object.
 // Units    base/time.h.
 // Owns     what it knows of its objects. Calls under way are the client's.
@@ -46,8 +47,11 @@ public:
 
     struct Settings {
         Kind kind = Kind::Secret;
-        std::string node_name{};  // for people
-        std::string host_id{};    // a label's value, of this host alone
+        std::string node_name{};             // for people
+        std::string host_id{};               // a label's value, of this host alone
+        std::set<std::string> namespaces{};  // that earlier runs have remembered
+        std::function<void(const std::set<std::string>&)> remember = [](const auto&) {
+        };  // for the next run, in their place
         std::function<Now()> clock = read_clocks;
         std::function<std::uint64_t()> random{};
         std::function<void(Report)> report{};
@@ -94,6 +98,7 @@ private:
     void sweep_in(const std::optional<std::string>& ns);
     void sweep_list(const kube::ApiAnswer& answer);
     void end_of_sweep_call(const Problem& error);
+    void forget_namespaces();
     void failed(Retry& retry, const kube::ApiError& error);
     void tell_if_all_is_well();
 
@@ -107,11 +112,12 @@ private:
     Settings settings_;
     std::map<std::string, kube::BoundObjectRef> made_;  // by the Pod's uid
     std::map<std::string, std::vector<std::move_only_function<void(Made)>>> waiting_;
-    std::set<std::string> present_;           // uids of Pods that there are
-    std::set<std::string> dying_;             // uids of Pods whose object is being deleted
-    std::set<std::string> namespaces_;        // of Pods seen
-    std::map<std::string, Leaving> leaving_;  // by the Pod's uid
-    std::optional<Retry> sweep_;              // set: one is to be made, or under way
+    std::map<std::string, std::string> present_;  // namespaces of Pods that there are, by uid
+    std::set<std::string> dying_;                 // uids of Pods whose object is being deleted
+    std::set<std::string> namespaces_;            // where there may be objects of ours
+    std::set<std::string> unswept_;               // where the sweep may not look
+    std::map<std::string, Leaving> leaving_;      // by the Pod's uid
+    std::optional<Retry> sweep_;                  // set: one is to be made, or under way
     std::size_t sweep_calls_ = 0;
     Problem sweep_error_;
     bool failure_told_ = false;

@@ -28,6 +28,7 @@
 #include "agent/shell/host_id.h"
 #include "agent/shell/lock.h"
 #include "agent/shell/make_directory.h"
+#include "agent/shell/own_namespaces.h"
 #include "agent/shell/ownership.h"
 #include "agent/shell/status_json.h"
 #include "agent/shell/status_server.h"
@@ -224,6 +225,8 @@ private:
             ClusterIssuer::Settings{.bound_object = configuration_.bound_object,
                                     .node_name = configuration_.node_name,
                                     .host_id = TRY(read_host_id(state_, random_bits), "stateDir"),
+                                    .own_namespaces = TRY(read_own_namespaces(state_), "stateDir"),
+                                    .remember_namespaces = [this](const auto& all) { remember_namespaces(all); },
                                     .random = random_bits,
                                     .on_advice = [this](const std::string& yaml) { keep_advice(yaml); },
                                     .self = std::move(self)});
@@ -239,6 +242,12 @@ private:
                                      .on_advice = [this](const std::string& yaml) { keep_advice(yaml); }});
         issuer_ = std::move(issuer);
         return {};
+    }
+
+    void remember_namespaces(const std::set<std::string>& namespaces) {
+        if (const Result<> written = write_own_namespaces(state_, namespaces); !written)
+            log(Report::Level::Warn, "the next run may not find the objects that this one makes for pods",
+                {{"err", written.error().what}});
     }
 
     // What a person has to apply, where it can be applied from: a log has no room for it.

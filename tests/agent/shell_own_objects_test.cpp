@@ -34,10 +34,11 @@ struct OwnObjectsTest : ::testing::Test {
     std::string delayed;  // calls of this method wait in held_back
     std::move_only_function<void(kube::ApiResult)> held_back;
     Now now{BootTime(std::chrono::seconds(1000)), WallTime(std::chrono::seconds(1'800'000'000))};
+    std::set<std::string> remembered;  // in the state directory
     std::vector<std::string> reports;
     std::vector<std::string> advice;
 
-    void start(OwnObjects::Kind kind) {
+    void start(OwnObjects::Kind kind, std::vector<IssuerPod> pods = {kPod}) {
         own.emplace(
             [this](kube::ApiRequest request, std::move_only_function<void(kube::ApiResult)> done) {
                 const std::string call = request.method + " " + request.path;
@@ -58,12 +59,14 @@ struct OwnObjectsTest : ::testing::Test {
             OwnObjects::Settings{.kind = kind,
                                  .node_name = "edge",
                                  .host_id = "ours",
+                                 .namespaces = remembered,
+                                 .remember = [this](const std::set<std::string>& all) { remembered = all; },
                                  .clock = [this] { return now; },
                                  .random = [] { return ~std::uint64_t{0}; },
                                  .report = [this](const Report& report) { reports.push_back(report.event); },
                                  .on_refusal = [this](const kube::ApiError& error) { advice.push_back(error.advice); },
                                  .look = [] {}});
-        own->follow({.gone = {}, .present = {kPod}});
+        own->follow({.gone = {}, .present = std::move(pods)});
     }
     static kube::ApiResult refused(int status, Errc code) {
         return std::unexpected(kube::ApiError{.error = {code, "refused"}, .http_status = status});
@@ -314,6 +317,34 @@ TEST_F(OwnObjectsTest, OfPodsThatNobodyKnowsAreFoundByLabelWhereWeMayLook) {
     try_again();
     EXPECT_THAT(calls, ElementsAre("GET /api/v1/secrets", gone));
     EXPECT_TRUE(is_done());
+}
+
+TEST_F(OwnObjectsTest, AreFoundInNamespacesOfEarlierRunsWhereWeMayNotLookEverywhere) {
+    start(OwnObjects::Kind::Secret);
+    EXPECT_THAT(remembered, ElementsAre("shop")) << "before anything is made there";
+
+    const auto start_without_pods = [this] {
+        start(OwnObjects::Kind::Secret, {});
+        calls.clear();
+        answers["GET /api/v1/secrets"].push_back(refused(403, Errc::Denied));
+        know_all({});
+        EXPECT_EQ(calls.at(1), "GET /api/v1/namespaces/shop/secrets");
+    };
+    const std::string list = "GET /api/v1/namespaces/shop/secrets";
+    const std::string gone = "DELETE /api/v1/namespaces/shop/secrets/tokenlet-u-1";
+    const std::string items = R"({"items":[)" + object("tokenlet-u-1", "ours", "u-1", "s-1") + "]}";
+    answers[list].push_back(refused(403, Errc::Denied));
+    start_without_pods();
+    EXPECT_THAT(remembered, ElementsAre("shop")) << "where nobody has looked something may be left";
+    answers[list].push_back(answer(items));
+    answers[gone].push_back(refused(500, Errc::Unavailable));
+    start_without_pods();
+    EXPECT_THAT(remembered, ElementsAre("shop")) << "it is there still";
+    answers[list].push_back(answer(items));
+    answers[gone].push_back(answer("{}"));
+    start_without_pods();
+    EXPECT_EQ(calls.back(), gone);
+    EXPECT_THAT(remembered, IsEmpty());
 }
 
 }  // namespace
