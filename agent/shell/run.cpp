@@ -19,6 +19,7 @@
 #include <utility>
 #include <variant>
 
+#include "agent/shell/advice_file.h"
 #include "agent/shell/cluster_client.h"
 #include "agent/shell/cluster_issuer.h"
 #include "agent/shell/cluster_objects.h"
@@ -33,7 +34,6 @@
 #include "agent/shell/status_json.h"
 #include "agent/shell/status_server.h"
 #include "agent/shell/systemd.h"
-#include "authority/durable_file.h"
 
 namespace tokenlet::agent {
 
@@ -45,7 +45,6 @@ constexpr seconds kOnceTime{120};  // for Mode::Once to project everything
 constexpr std::chrono::milliseconds kStopTime{
     5'000};                             // for a disk to finish what it is writing; half of TimeoutStopSec
 constexpr std::size_t kNamedPods = 10;  // of those not ready, in one message
-constexpr char kAdviceFile[] = "missing-rights.yaml";  // in stateDir
 
 std::uint64_t random_bits() {
     std::uint64_t bits = 0;
@@ -252,15 +251,12 @@ private:
 
     // What a person has to apply, where it can be applied from: a log has no room for it.
     void keep_advice(const std::string& yaml) {
-        if (!advice_.insert(yaml).second)
-            return;
-        const std::string path = configuration_.state_dir + "/" + kAdviceFile;
-        std::string all;
-        for (const std::string& document : advice_)
-            all += (all.empty() ? "" : "---\n") + document;
-        if (!authority::write_file(state_, kAdviceFile, all, 0644))
+        const Result<bool> added = advice_.add(yaml);
+        if (!added)
             return log(Report::Level::Warn, "a right is missing at the API server", {{"manifest", yaml}});
-        log(Report::Level::Warn, "a right is missing at the API server", {{"mend", "kubectl apply -f " + path}});
+        const std::string path = configuration_.state_dir + "/" + kAdviceFile;
+        if (*added)
+            log(Report::Level::Warn, "a right is missing at the API server", {{"mend", "kubectl apply -f " + path}});
     }
 
     Result<CoreSettings> core_settings() {
@@ -452,7 +448,7 @@ private:
     std::unique_ptr<ClusterClient> client_;  // of a cluster, as are the objects
     std::unique_ptr<TokenIssuer> issuer_;
     std::unique_ptr<ClusterObjects> objects_;
-    std::set<std::string> advice_;
+    AdviceFile advice_{state_};
     std::unique_ptr<Driver> driver_;
     std::vector<Watch> signals_;
     std::unique_ptr<StatusServer> status_server_;
