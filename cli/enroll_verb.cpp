@@ -148,6 +148,8 @@ Result<> enroll(const agent::AgentConfiguration& config, const agent::Enrollment
     outcome.out += path + " written: the cluster, and that credential\n";
     outcome.out += "agent.yaml needs: issuer: {kubernetes: {kubeconfig: " + path +
                    ", self: {serviceAccount: " + enrollment.account.str() + "}}}\n";
+    outcome.out +=
+        "agent.yaml needs: boundObject: {mode: secret}, so that deleting a Secret made above locks this host out\n";
     return {};
 }
 

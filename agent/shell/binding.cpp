@@ -72,8 +72,8 @@ std::string Binding::explain(const kube::TokenRequest& tried) const {
             return "boundObject.mode: pod needs a Pod " + name +
                    " of that uid at the API server: give the manifest the uid it has there, or use mode: auto";
         case BoundObjectMode::Secret:
-            return "boundObject.mode: secret needs that Secret: " + secret_command(tried.ns, name) +
-                   ", or use mode: auto";
+            // Auto would be the way around a lock.
+            return "boundObject.mode: secret needs that Secret; to let this host in: " + secret_command(tried.ns, name);
         case BoundObjectMode::Node:
             return "boundObject.mode: node needs a Node of this name: set nodeName to one that is there, or use mode: "
                    "auto";

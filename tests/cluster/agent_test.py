@@ -308,7 +308,7 @@ class ClusterAgent(unittest.TestCase):
     def test_enrolling_gives_an_agent_its_own_credential_and_no_right_too_many(self):
         agent = self.agent()
         own = f"kubernetes: {{kubeconfig: {agent.base}/state/kubeconfig, self: {{serviceAccount: edge/agent}}}}"
-        agent.configure(issuer=own)
+        agent.configure(issuer=own, bound="secret")
         manifests = self.enroll(agent, "--dry-run", "-o", "yaml")
         self.assertFalse(self.cluster.exists("/api/v1/namespaces/edge"))
         self.cluster.kubectl("create", "namespace", "edge")
@@ -316,6 +316,7 @@ class ClusterAgent(unittest.TestCase):
 
         said = self.enroll(agent)
         self.assertIn("Role shop/tokenlet-edge applied\n", said)
+        self.assertIn("agent.yaml needs: boundObject: {mode: secret}", said)
         role = "/apis/rbac.authorization.k8s.io/v1/namespaces/edge/roles/tokenlet-edge"
         self.enroll(agent, "--serve", "edge/other")
         rules = self.cluster.api("GET", role)["rules"]
