@@ -98,7 +98,7 @@ void OwnObjects::ensure(const IssuerPod& pod, std::move_only_function<void(Made)
     if (!present_.contains(pod.uid))
         return done(std::unexpected(
             kube::ApiError{.error = {Errc::NotFound, "Pod " + pod.pod.str() + " has left, nothing is made for it"}}));
-    if (dying_.contains(pod.uid))
+    if (dying_.contains(pod.uid) && !waiting_.contains(pod.uid))
         return done(std::unexpected(being_deleted({pod.pod.ns, name_for(pod.pod, pod.uid)})));
     auto& waiting = waiting_[pod.uid];
     waiting.push_back(std::move(done));
