@@ -62,7 +62,7 @@ function(tokenlet_python_tests)
                 add_test(NAME "${name}"
                     COMMAND Python3::Interpreter -B -m unittest -v ${module}.${suite}.test_${CMAKE_MATCH_1}
                     WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
-                set_tests_properties("${name}" PROPERTIES LABELS ${arg_LABEL} TIMEOUT 300 ENVIRONMENT "${arg_ENVIRONMENT}"
+                set_tests_properties("${name}" PROPERTIES LABELS ${arg_LABEL} TIMEOUT 1200 ENVIRONMENT "${arg_ENVIRONMENT}"
                     SKIP_REGULAR_EXPRESSION "OK \\(skipped=")
             endif()
         endforeach()
