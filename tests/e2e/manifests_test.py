@@ -131,8 +131,11 @@ class ManifestDirectory(unittest.TestCase):
         self.assertEqual(self.before, self.seen())
 
     def all_are_held(self):
-        """Files go one by one, and the agent may look in between."""
-        wait_until(lambda: "5 of 5" in (self.agent.status()["removalHeld"] or ""), "the removal of all to be held")
+        """Files go one by one, and the agent may look in between: then it says how many had gone by then."""
+        def are_held() -> bool:
+            status = self.agent.status()
+            return bool(status["removalHeld"]) and all("removal is held" in pod["message"] for pod in status["pods"])
+        wait_until(are_held, "the removal of all to be held")
 
     def test_deleted_and_returned(self):
         aside = self.away()
