@@ -71,18 +71,22 @@ Result<> ClusterClient::ask_for_first() {
 }
 
 Result<> ClusterClient::use(Credential credential) {
-    kube::ClusterAccess access = TRY(read_access());
-    if (credential == Credential::Own) {
-        access.user = {};
-        access.user.name = settings_.self_request.ns + "/" + settings_.self_request.service_account;
-        access.user.token.file = token_path();
-        access.user.token.where = token_path();
+    // One that was in use before has calls that go on.
+    if (!clients_.contains(credential)) {
+        kube::ClusterAccess access = TRY(read_access());
+        if (credential == Credential::Own) {
+            access.user = {};
+            access.user.name = settings_.self_request.ns + "/" + settings_.self_request.service_account;
+            access.user.token.file = token_path();
+            access.user.token.where = token_path();
+        }
+        auto client = TRY(kube::ApiClient::create(loop_.uv(), std::move(access), {}));
+        if (clients_.empty())
+            for (const std::string& warning : client->warnings())
+                settings_.report(
+                    make_report(Report::Level::Warn, "API server is called with a weakness", {{"what", warning}}));
+        clients_.emplace(credential, std::move(client));
     }
-    clients_.push_back(TRY(kube::ApiClient::create(loop_.uv(), std::move(access), {})));
-    if (clients_.size() == 1)
-        for (const std::string& warning : clients_.back()->warnings())
-            settings_.report(
-                make_report(Report::Level::Warn, "API server is called with a weakness", {{"what", warning}}));
     credential_ = credential;
     return {};
 }
@@ -95,6 +99,17 @@ void ClusterClient::own_token_obtained() {
                           : make_report(Report::Level::Error,
                                         "own credential cannot be used yet, going on with the kubeconfig's",
                                         {{"err", used.error().what}}));
+}
+
+bool ClusterClient::own_token_expired() {
+    if (credential_ == Credential::Kubeconfigs)
+        return false;
+    const Result<> used = use(Credential::Kubeconfigs);
+    settings_.report(
+        used ? make_report(Report::Level::Warn, "own credential has expired, going back to the kubeconfig's", {})
+             : make_report(Report::Level::Error, "own credential has expired, and the kubeconfig's cannot be used",
+                           {{"err", used.error().what}}));
+    return used.has_value();
 }
 
 }  // namespace tokenlet::agent

@@ -4,7 +4,7 @@
 // Shapes   open() reads the kubeconfig (or what a Pod is given); request() calls. With issuer.kubernetes.self, calls go with
 //          the token that the agent renews itself, and take_own_credential() asks for the first one as the kubeconfig says.
 //          Without one, calls go as the kubeconfig says until own_token_obtained(): later calls go with that one, those under
-//          way end as they have begun.
+//          way end as they have begun. own_token_expired() goes back, and says whether that has changed anything.
 // Units    none.
 // Owns     its clients and their calls; must go before its loop.
 // Threads  the loop's. take_own_credential() waits for its answer.
@@ -13,10 +13,10 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "agent/config.h"
 #include "agent/shell/api_caller.h"
@@ -40,9 +40,10 @@ public:
     [[nodiscard]] Result<> open();
     void take_own_credential();
     void own_token_obtained();
+    [[nodiscard]] bool own_token_expired();
 
     [[nodiscard]] kube::ApiCall request(kube::ApiRequest request, std::move_only_function<void(kube::ApiResult)> done) {
-        return clients_.back()->request(std::move(request), std::move(done));
+        return clients_.at(credential_)->request(std::move(request), std::move(done));
     }
 
 private:
@@ -56,7 +57,7 @@ private:
     Loop& loop_;
     Settings settings_;
     Credential credential_ = Credential::Kubeconfigs;
-    std::vector<std::unique_ptr<kube::ApiClient>> clients_;  // the last is in use
+    std::map<Credential, std::unique_ptr<kube::ApiClient>> clients_;  // once used, until the end
 };
 
 }  // namespace tokenlet::agent

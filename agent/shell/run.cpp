@@ -218,6 +218,7 @@ private:
                                                .report = [this](const Report& what) { driver_->report(what); },
                                                .on_refusal = on_refusal,
                                                .obtained = [this] { client_->own_token_obtained(); },
+                                               .expired = [this] { return client_->own_token_expired(); },
                                                .look = [this] { driver_->look_at_time(); }});
         auto issuer = std::make_unique<ClusterIssuer>(
             *loop_, call,

@@ -90,8 +90,7 @@ void SelfCredential::plan(Now now, Age counts) {
     due_ = now.boot;
     due_by_wall_.reset();
     times_.reset();
-    const Result<kube::Jwt> jwt = read_token(settings_.directory + "/" + kSelfTokenFile);
-    held_is_bound_ = jwt && jwt->secret;
+    const Result<kube::Jwt> jwt = read_token(path());
     if (!jwt || !jwt->issued_at || !jwt->expires_at || *jwt->expires_at <= *jwt->issued_at)
         return;
     const bool is_new = counts == Age::None;
@@ -115,6 +114,9 @@ std::optional<BootTime> SelfCredential::maintain(Now now) {
 
 void SelfCredential::ask() {
     asking_ = true;
+    // Somebody may have enrolled this host anew meanwhile.
+    if (failures_ > 0 && holds_valid_token(path(), settings_.clock().wall))
+        settings_.obtained();
     kube::TokenRequest request = settings_.request;
     if (!bound_)
         request.bound_object_ref.reset();
@@ -133,9 +135,11 @@ void SelfCredential::answered(const kube::TokenRequest& sent, kube::ApiResult re
     const Now now = settings_.clock();
     if (!result) {
         kube::ApiError& refusal = result.error();
+        if (refusal.http_status == 401 && !holds_valid_token(path(), now.wall) && settings_.expired())
+            return ask();
         const bool unbound = sent.bound_object_ref && is_not_there(refusal, *sent.bound_object_ref);
         // Nobody has made the object that would end this token: better one that only expires than none.
-        if (unbound && !held_is_bound_) {
+        if (unbound && !holds_bound_token(path())) {
             bound_ = false;
             return ask();
         }

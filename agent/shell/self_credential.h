@@ -7,7 +7,7 @@
 // Owns     nothing but its plan; calls under way are the client's.
 // Threads  the loop's.
 // Errors   reported when they start and when they end; the advice that a refusal carries goes to on_refusal. The old token
-//          stays, and is asked with, until a new one is there. One that was bound is replaced by none that is not: whoever
+//          stays, and is asked with, until a new one is there, or until it has expired and is refused. One that was bound is replaced by none that is not: whoever
 //          deletes its object ends this host's access, and means it.
 #pragma once
 
@@ -51,6 +51,7 @@ public:
         std::function<void(const Report&)> report{};
         std::function<void(const kube::ApiError&)> on_refusal{};
         std::function<void()> obtained{};  // another token stands there
+        std::function<bool()> expired{};   // nothing takes that token any more; true: there is now another way to ask
         std::function<void()> look{};      // maintain() wants to be called
     };
 
@@ -65,12 +66,12 @@ private:
     void plan(Now now, Age counts);
     void ask();
     void answered(const kube::TokenRequest& sent, kube::ApiResult result);
+    [[nodiscard]] std::string path() const { return settings_.directory + "/" + kSelfTokenFile; }
     void failed(Error error, std::optional<Duration> retry_after);
 
     ApiCaller call_;
     Settings settings_;
-    bool bound_ = true;           // false: the object that the request names is not there
-    bool held_is_bound_ = false;  // the token that stands there, though it may have expired
+    bool bound_ = true;  // false: the object that the request names is not there
     bool asking_ = false;
     unsigned failures_ = 0;
     std::optional<rotation::TokenTimes> times_;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/base64.h"
+#include "kube/token_request_json.h"
 #include "tests/fsatomic/scratch.h"
 
 namespace tokenlet::agent {
@@ -27,6 +28,7 @@ struct SelfCredentialTest : ::testing::Test {
     std::vector<std::string> errors;
     std::vector<std::string> advice;
     int obtained = 0;
+    bool has_another_credential = false;
     Duration server_ahead{};
     std::string binding{};  // a claim
     std::function<kube::ApiResult()> answer = [this] { return token(); };
@@ -56,6 +58,7 @@ struct SelfCredentialTest : ::testing::Test {
                     },
                 .on_refusal = [this](const kube::ApiError& error) { advice.push_back(error.advice); },
                 .obtained = [this] { ++obtained; },
+                .expired = [this] { return std::exchange(has_another_credential, false); },
                 .look = [] {}});
     }
     std::move_only_function<void(kube::ApiResult)> pending;
@@ -230,6 +233,44 @@ TEST_F(SelfCredentialTest, TellsOfEveryNewTokenAndOfTheAdviceInARefusal) {
     pass(kDay);
     let_it_work();
     EXPECT_EQ(obtained, 2);
+}
+
+TEST_F(SelfCredentialTest, ThatHasExpiredIsAskedForWithWhatElseThereIs) {
+    const auto unauthorized = [this]() -> kube::ApiResult {
+        if (has_another_credential || bodies.size() < 3)
+            return std::unexpected(kube::ApiError{.error = {Errc::Denied, "Unauthorized"}, .http_status = 401});
+        return token();
+    };
+    start();
+    let_it_work();
+    answer = unauthorized;
+    pass(kDay);
+    has_another_credential = true;
+    let_it_work();
+    EXPECT_EQ(bodies.size(), 2U);
+    EXPECT_TRUE(has_another_credential) << "one that is refused while it is valid has been ended by somebody";
+    pass(6 * kDay);
+    let_it_work();
+    EXPECT_FALSE(has_another_credential);
+    EXPECT_EQ(bodies.size(), 4U) << "at once";
+    EXPECT_TRUE(is_valid());
+}
+
+TEST_F(SelfCredentialTest, ThatSomebodyHasPutThereIsUsedAtTheNextTry) {
+    const kube::ApiAnswer enrolled = token();
+    answer = [] {
+        return std::unexpected(kube::ApiError{.error = {Errc::Denied, "Unauthorized"}, .http_status = 401});
+    };
+    start();
+    let_it_work();
+    pass(1min);
+    let_it_work();
+    EXPECT_EQ(obtained, 0);
+    const Result<kube::IssuedToken> issued = kube::read_issued_token(enrolled.body.view());
+    ASSERT_TRUE(issued && write_secret_file(scratch.path(), kSelfTokenFile, issued->token));
+    pass(1min);
+    let_it_work();
+    EXPECT_EQ(obtained, 1);
 }
 
 TEST_F(SelfCredentialTest, IsReadableForItsOwnerAlone) {

@@ -351,6 +351,20 @@ class KubeconfigTest(unittest.TestCase):
                 agent.wait_for(lambda: "own credential is there, and used from now on" in agent.log(), "the own credential")
                 agent.wait_for(lambda: agent.is_ready("web"), "the Pod")
 
+    def test_an_own_credential_that_expires_is_replaced_as_the_kubeconfig_says(self):
+        double = self.serving(accepts={SECRET})
+        agent = self.agent(own="edge/agent")
+        state = agent.base / "state"
+        state.mkdir(mode=0o711)
+        # Valid for a while by what it says, though the server takes it no more: as after a week without a server.
+        token = state / "self-token"
+        token.write_text(api_double.unsigned_token("edge", "agent", [], 20, None))
+        token.chmod(0o600)
+        self.start(agent, f"server: 'http://127.0.0.1:{double.port}'")
+        agent.wait_for(lambda: "own credential is there, and used from now on" in agent.log(), "another own credential")
+        agent.wait_for(lambda: agent.is_ready("web"), "the Pod")
+        self.assertIn(("agent", SECRET), double.seen)
+
 
 if __name__ == "__main__":
     unittest.main()
