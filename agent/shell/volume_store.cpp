@@ -210,7 +210,7 @@ Result<> VolumeStore::sweep(const SweepVolume& command) {
     if (!known.swept) {
         (void)TRY(fsatomic::sweep(*volume, command.keep));
         known.swept = true;
-        known.witness = {};
+        known.witness.settled = false;
         std::erase_if(known.retained,
                       [&](const fsatomic::Generation& generation) { return !contains(command.keep, generation.name); });
         return {};

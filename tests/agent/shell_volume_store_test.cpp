@@ -66,6 +66,17 @@ protected:
 INSTANTIATE_TEST_SUITE_P(FileSystems, VolumeStoreOn, testing::Values(fsatomic::kTmpfs, fsatomic::kDisk),
                          fsatomic::file_system_name);
 
+TEST_P(VolumeStoreOn, TellsOfDamageAlsoAfterASweep) {
+    VolumeStore store = *open();
+    ASSERT_TRUE(store.publish(publish_of("first"), kNow));
+    ASSERT_TRUE(store.sweep({.path = kPath, .keep = {}}));
+    std::ofstream(volume() + "/token") << "forged";
+    const auto outcome = store.publish(publish_of("first"), kNow);
+    ASSERT_TRUE(outcome) << outcome.error().what;
+    EXPECT_TRUE(outcome->repaired);
+    EXPECT_TRUE(outcome->wrote);
+}
+
 TEST_P(VolumeStoreOn, MakesWhatIsMissingAndLetsReadersPass) {
     ASSERT_TRUE(open());
     EXPECT_EQ(mode_of(scratch_.at("run")), 0711U);

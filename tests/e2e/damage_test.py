@@ -37,9 +37,7 @@ def plant_directory(at: pathlib.Path, target: pathlib.Path):
 class Damage(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        # The first removal of old generations would make the agent forget what it left: a damage right after it is mended,
-        # but not counted.
-        cls.agent = daemon.Daemon(grace="10m")
+        cls.agent = daemon.Daemon()
         cls.addClassCleanup(cls.agent.__exit__)
         cls.outside = cls.agent.base / "outside"
         cls.outside.mkdir()
