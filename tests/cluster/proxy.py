@@ -95,8 +95,10 @@ class Link:
 
     def abort(self):
         for writer in (self.client, self.server):
+            # A TLS transport that was closed twice has let go of its protocol, and some Pythons ask it all the same.
             if writer is not None:
-                writer.transport.abort()
+                with contextlib.suppress(AttributeError):
+                    writer.transport.abort()
         if self.task is not asyncio.current_task():
             self.task.cancel()
 

@@ -24,7 +24,7 @@ def config_map(value: int) -> str:
 class Reader:
     def __init__(self, how: str, volume: pathlib.Path):
         script = pathlib.Path(__file__).with_name("reader.py")
-        self.process = subprocess.Popen([sys.executable, str(script), how, str(volume)], stdout=subprocess.PIPE)
+        self.process = subprocess.Popen([sys.executable, "-B", str(script), how, str(volume)], stdout=subprocess.PIPE)
 
     def finish(self) -> dict:
         self.process.send_signal(signal.SIGTERM)
