@@ -3,7 +3,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "agent/config.h"
 #include "cli/text.h"
 #include "http/unix_client.h"
 
@@ -52,22 +51,42 @@ Result<Secret> exchange(const std::string& socket, const http::ClientRequest& re
 
 }  // namespace
 
+Result<std::optional<agent::AgentConfiguration>> read_usual_configuration(const std::string& path) {
+    Result<agent::AgentConfiguration> read =
+        agent::read_agent_configuration(path.empty() ? agent::kDefaultConfigurationPath : path);
+    if (read)
+        return std::move(*read);
+    if (path.empty() && read.error().code == Errc::NotFound)
+        return std::nullopt;
+    return std::unexpected(std::move(read.error()));
+}
+
 Result<std::string> daemon_socket(const Where& where) {
     if (!where.socket.empty())
         return where.socket;
-    const bool named = !where.config.empty();
-    Result<agent::AgentConfiguration> config =
-        agent::read_agent_configuration(named ? where.config : agent::kDefaultConfigurationPath);
+    Result<std::optional<agent::AgentConfiguration>> config = read_usual_configuration(where.config);
     if (config)
-        return config->status.socket;
-    const Errc code = config.error().code;
-    if (!named && (code == Errc::NotFound || code == Errc::Denied))
-        return agent::StatusEndpoint{}.socket;
+        return (*config ? (*config)->status : agent::StatusEndpoint{}).socket;
+    if (where.config.empty() && config.error().code == Errc::Denied)
+        return agent::StatusEndpoint{}.socket;  // for whoever may ask the agent, and not read its configuration
     return std::unexpected(std::move(config.error()));
 }
 
 Result<Secret> ask_daemon(const std::string& socket, const std::string& target) {
     return exchange(socket, {.target = target, .body_bytes = kLongestAnswer});
+}
+
+Outcome show_status(const Where& where, const std::function<Result<Outcome>(std::string_view)>& show) {
+    Result<std::string> socket = daemon_socket(where);
+    if (!socket)
+        return misconfigured(std::move(socket.error()));
+    Result<Secret> answer = ask_daemon(*socket, "/v1/status");
+    if (!answer)
+        return failed(std::move(answer.error()));
+    Result<Outcome> outcome = show(answer->view());
+    if (!outcome)
+        return failed(std::move(outcome.error()).with(*socket));
+    return std::move(*outcome);
 }
 
 Result<> tell_daemon(const std::string& socket, const std::string& target) {

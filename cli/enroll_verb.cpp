@@ -13,6 +13,7 @@
 #include "agent/shell/self_credential.h"
 #include "base/file_bytes.h"
 #include "base/unique_fd.h"
+#include "cli/daemon.h"
 #include "kube/names.h"
 #include "kube/token_request_json.h"
 
@@ -25,16 +26,14 @@ constexpr std::size_t kMostCaBytes = 1024 * 1024;
 
 // What the agent's configuration says, or would by default: enrolling may come before there is one.
 Result<agent::AgentConfiguration> read_configuration(const std::string& path) {
-    Result<agent::AgentConfiguration> read =
-        agent::read_agent_configuration(path.empty() ? agent::kDefaultConfigurationPath : path);
-    if (!read && path.empty() && read.error().code == Errc::NotFound) {
-        agent::AgentConfiguration made;
-        made.node_name = agent::default_node_name();
-        made.bound_object.secret_name = "tokenlet-" + made.node_name;
-        made.issuer = agent::KubernetesIssuer{};
-        return made;
-    }
-    return read;
+    std::optional<agent::AgentConfiguration> read = TRY(read_usual_configuration(path));
+    if (read)
+        return std::move(*read);
+    agent::AgentConfiguration made;
+    made.node_name = agent::default_node_name();
+    made.bound_object.secret_name = "tokenlet-" + made.node_name;
+    made.issuer = agent::KubernetesIssuer{};
+    return made;
 }
 
 Result<kube::ObjectKey> parse_account(const std::string& text) {

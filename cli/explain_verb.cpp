@@ -72,9 +72,9 @@ std::string explain_file(const FileAnswer& file, std::size_t widest, WallTime no
 }
 
 std::string explain_volume(const VolumeAnswer& volume, WallTime now) {
-    std::string text = "\n" + printable(volume.name) + " is " + (volume.ready ? "ready" : "not ready") +
-                       ", written " + counted(volume.rotations, "time") + " since the agent started\n  at " +
-                       printable(volume.path) + "\n";
+    std::string text = "\n" + printable(volume.name) + " is " + (volume.ready ? "ready" : "not ready") + ", written " +
+                       counted(volume.rotations, "time") + " since the agent started\n  at " + printable(volume.path) +
+                       "\n";
     if (!volume.error.empty())
         text += "  failed: " + printable(volume.error) + "\n";
     std::size_t widest = 0;
@@ -116,16 +116,10 @@ Result<std::string> explanation(std::string_view json, const std::string& pod, W
 }
 
 Outcome run(const ExplainOptions& options, WallTime now) {
-    Result<std::string> socket = daemon_socket(options.where);
-    if (!socket)
-        return misconfigured(std::move(socket.error()));
-    Result<Secret> answer = ask_daemon(*socket, "/v1/status");
-    if (!answer)
-        return failed(std::move(answer.error()));
-    Result<std::string> text = explanation(answer->view(), options.pod, now);
-    if (!text)
-        return failed(std::move(text.error()).with(*socket));
-    return {.out = std::move(*text)};
+    return show_status(options.where, [&](std::string_view json) -> Result<Outcome> {
+        std::string text = TRY(explanation(json, options.pod, now));
+        return Outcome{.out = std::move(text)};
+    });
 }
 
 }  // namespace tokenlet::cli

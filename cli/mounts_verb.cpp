@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "agent/config.h"
+#include "cli/daemon.h"
 #include "cli/manifests.h"
 #include "projector/admission.h"
 #include "projector/plan.h"
@@ -11,15 +11,6 @@
 namespace tokenlet::cli {
 
 namespace {
-
-// The usual configuration need not be there: its defaults are where an agent would put things.
-Result<agent::AgentConfiguration> read_configuration(const std::string& path) {
-    Result<agent::AgentConfiguration> read =
-        agent::read_agent_configuration(path.empty() ? agent::kDefaultConfigurationPath : path);
-    if (!read && path.empty() && read.error().code == Errc::NotFound)
-        return agent::AgentConfiguration{};
-    return read;
-}
 
 Result<const kube::Pod*> find_pod(const kube::ManifestSet& set, const std::string& wanted, const std::string& where) {
     std::vector<const kube::Pod*> found;
@@ -90,10 +81,12 @@ std::string all_styles(const std::vector<MountingContainer>& containers) {
 }  // namespace
 
 Outcome run(const MountsOptions& options) {
-    const Result<agent::AgentConfiguration> config = read_configuration(options.config);
-    if (!config)
-        return misconfigured(config.error());
-    const std::string where = options.manifests.empty() ? config->manifests.path : options.manifests;
+    const Result<std::optional<agent::AgentConfiguration>> read = read_usual_configuration(options.config);
+    if (!read)
+        return misconfigured(read.error());
+    // Without one, its defaults are where an agent would put things.
+    const agent::AgentConfiguration config = read->value_or(agent::AgentConfiguration{});
+    const std::string where = options.manifests.empty() ? config.manifests.path : options.manifests;
     Result<kube::Listing> listing = read_manifests(where);
     if (!listing)
         return failed(listing.error());
@@ -111,13 +104,12 @@ Outcome run(const MountsOptions& options) {
     const std::string pod = (*found)->origin.file + ": Pod " + (*found)->meta.key().str();
     const Result<kube::Pod> admitted = admit_draft(**found, set);
     const Result<projector::Plan> plan =
-        admitted
-            ? projector::compile(*admitted, {.ownership = {}, .allocatable = {}, .direct = &config->volumes.direct})
-            : std::unexpected(admitted.error());
+        admitted ? projector::compile(*admitted, {.ownership = {}, .allocatable = {}, .direct = &config.volumes.direct})
+                 : std::unexpected(admitted.error());
     if (!plan)
         return misconfigured({plan.error().code, pod + ": " + plan.error().what});
 
-    const Mounts mounts = mounts_of(*admitted, *plan, config->volumes.by_name);
+    const Mounts mounts = mounts_of(*admitted, *plan, config.volumes.by_name);
     Outcome outcome;
     for (const std::string& remark : mounts.remarks)
         outcome.complaints.push_back(pod + ": " + remark);

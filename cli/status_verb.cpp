@@ -95,18 +95,11 @@ Result<Outcome> status_table(std::string_view json, const StatusOptions& options
 }
 
 Outcome run(const StatusOptions& options, WallTime now) {
-    Result<std::string> socket = daemon_socket(options.where);
-    if (!socket)
-        return misconfigured(std::move(socket.error()));
-    Result<Secret> answer = ask_daemon(*socket, "/v1/status");
-    if (!answer)
-        return failed(std::move(answer.error()));
-    if (options.format == StatusFormat::Json)
-        return {.out = std::string(answer->view()) + (answer->view().ends_with('\n') ? "" : "\n")};
-    Result<Outcome> outcome = status_table(answer->view(), options, now);
-    if (!outcome)
-        return failed(std::move(outcome.error()).with(*socket));
-    return std::move(*outcome);
+    return show_status(options.where, [&](std::string_view json) -> Result<Outcome> {
+        if (options.format == StatusFormat::Json)
+            return Outcome{.out = std::string(json) + (json.ends_with('\n') ? "" : "\n")};
+        return status_table(json, options, now);
+    });
 }
 
 }  // namespace tokenlet::cli
