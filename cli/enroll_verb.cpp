@@ -112,10 +112,7 @@ Result<Secret> first_token(agent::BlockingClient& client, const agent::Enrollmen
         .audiences = {},
         .expiration_seconds = std::chrono::duration_cast<std::chrono::seconds>(expiration).count(),
         .bound_object_ref = kube::BoundObjectRef{"Secret", enrollment.secret_name, ""}};
-    const kube::ApiResult answer = client.call({.method = "POST",
-                                                .path = kube::token_request_path(request),
-                                                .body = Secret(kube::token_request_json(request)),
-                                                .what = "TokenRequest for " + enrollment.account.str()});
+    const kube::ApiResult answer = client.call(agent::token_request_call(request));
     if (!answer)
         return std::unexpected(answer.error().error);
     kube::IssuedToken issued = TRY(kube::read_issued_token(answer->body.view()));

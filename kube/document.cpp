@@ -200,6 +200,21 @@ Result<Node> parse_json(std::string_view bytes) {
     return read_json(bytes, 1);
 }
 
+const Node* find_at(const Node& root, std::initializer_list<std::string_view> path) {
+    const Node* node = &root;
+    for (const std::string_view key : path) {
+        node = node->find(key);
+        if (node == nullptr)
+            return nullptr;
+    }
+    return node;
+}
+
+std::string text_at(const Node& root, std::initializer_list<std::string_view> path) {
+    const Node* node = find_at(root, path);
+    return node == nullptr ? "" : node->text;
+}
+
 void wipe(Node& node) noexcept {
     wipe_memory(node.text.data(), node.text.size());
     for (Node& child : node.children)

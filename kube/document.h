@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -74,6 +75,10 @@ private:
 
 // One JSON value and nothing else: the parts of a token, the answers of a server.
 [[nodiscard]] Result<Node> parse_json(std::string_view bytes);
+
+// What stands at the end of a way of keys; null and "" where it leads nowhere.
+[[nodiscard]] const Node* find_at(const Node& root, std::initializer_list<std::string_view> path);
+[[nodiscard]] std::string text_at(const Node& root, std::initializer_list<std::string_view> path);
 
 // Overwrites all text below a node: for documents that hold Secrets.
 void wipe(Node& node) noexcept;

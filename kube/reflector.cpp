@@ -15,21 +15,6 @@ constexpr Duration kLongestPause = std::chrono::seconds(30);
 constexpr Duration kPauseOfFinal = std::chrono::seconds(60);  // what only a person can mend
 constexpr Duration kLongestAsked = std::chrono::minutes(5);   // a proxy's maintenance page may ask for hours
 
-const Node* find(const Node& root, std::initializer_list<std::string_view> path) {
-    const Node* node = &root;
-    for (const std::string_view key : path) {
-        node = node->find(key);
-        if (node == nullptr)
-            return nullptr;
-    }
-    return node;
-}
-
-std::string text(const Node& root, std::initializer_list<std::string_view> path) {
-    const Node* node = find(root, path);
-    return node == nullptr ? "" : node->text;
-}
-
 std::unexpected<Error> refuse(const ReflectorTarget& target, std::string_view what) {
     return fail(Errc::Unavailable, target.what + ": the server's answer is refused: " + std::string(what));
 }
@@ -109,7 +94,7 @@ Result<bool> Reflector::take_line(std::string_view line) {
 }
 
 Result<bool> Reflector::take_event(const Node& event) {
-    const std::string type = text(event, {"type"});
+    const std::string type = text_at(event, {"type"});
     const Node* object = event.find("object");
     if (object == nullptr || object->kind != Node::Kind::Mapping)
         return refuse(target_, "an event has no object");
@@ -117,7 +102,7 @@ Result<bool> Reflector::take_event(const Node& event) {
         watch_error_ = read_status_object(target_.what, to_json(*object));
         return std::unexpected(watch_error_->error);
     }
-    const std::string version = text(*object, {"metadata", "resourceVersion"});
+    const std::string version = text_at(*object, {"metadata", "resourceVersion"});
     if (version.empty())
         return refuse(target_, "an object has no resourceVersion");
     heard_ = true;
@@ -126,14 +111,14 @@ Result<bool> Reflector::take_event(const Node& event) {
         failures_ = 0;
     }
     if (type == "BOOKMARK") {
-        if (!listing_ || text(*object, {"metadata", "annotations", "k8s.io/initial-events-end"}) != "true")
+        if (!listing_ || text_at(*object, {"metadata", "annotations", "k8s.io/initial-events-end"}) != "true")
             return false;
         listing_ = false;
         version_ = version;
         failures_ = 0;
         return replace(std::exchange(listed_, {}));
     }
-    const std::string name = text(*object, {"metadata", "name"});
+    const std::string name = text_at(*object, {"metadata", "name"});
     if (type == "ADDED" || type == "MODIFIED") {
         if (listing_) {
             listed_.json.insert_or_assign(name, json_of(*object));
@@ -159,15 +144,15 @@ Result<bool> Reflector::take_list(std::string_view answer) {
     if (!root)
         return refuse(target_, root.error().what);
     const WipedAtTheEnd wiped(*root);
-    const std::string version = text(*root, {"metadata", "resourceVersion"});
+    const std::string version = text_at(*root, {"metadata", "resourceVersion"});
     if (version.empty())
         return refuse(target_, "it is no list");
     Objects objects;
     if (const Node* items = root->find("items"); items != nullptr) {
         for (const Node& item : items->children) {
-            const std::string name = text(item, {"metadata", "name"});
+            const std::string name = text_at(item, {"metadata", "name"});
             objects.json.insert_or_assign(name, json_of(item));
-            objects.versions.insert_or_assign(name, text(item, {"metadata", "resourceVersion"}));
+            objects.versions.insert_or_assign(name, text_at(item, {"metadata", "resourceVersion"}));
         }
     }
     heard_ = true;

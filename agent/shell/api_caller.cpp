@@ -4,7 +4,16 @@
 #include <optional>
 #include <utility>
 
+#include "kube/token_request_json.h"
+
 namespace tokenlet::agent {
+
+kube::ApiRequest token_request_call(const kube::TokenRequest& request) {
+    return {.method = "POST",
+            .path = kube::token_request_path(request),
+            .body = Secret(kube::token_request_json(request)),
+            .what = "TokenRequest for " + request.ns + "/" + request.service_account};
+}
 
 Result<BlockingClient> BlockingClient::create(kube::ClusterAccess access) {
     auto loop = TRY(Loop::create(), "event loop");

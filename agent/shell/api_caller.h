@@ -16,6 +16,7 @@
 #include "agent/shell/loop.h"
 #include "base/result.h"
 #include "kube/api_client.h"
+#include "kube/token_request.h"
 
 namespace tokenlet::agent {
 
@@ -23,6 +24,8 @@ using ApiCaller = std::function<void(kube::ApiRequest, std::move_only_function<v
 
 // The same for calls that may be given up: they end with what is returned.
 using ApiStarter = std::function<kube::ApiCall(kube::ApiRequest, std::move_only_function<void(kube::ApiResult)>)>;
+
+[[nodiscard]] kube::ApiRequest token_request_call(const kube::TokenRequest& request);
 
 class BlockingClient {
 public:

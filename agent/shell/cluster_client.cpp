@@ -6,13 +6,6 @@
 #include "kube/token_request_json.h"
 
 namespace tokenlet::agent {
-namespace {
-
-Report make_report(Report::Level level, std::string event, std::vector<std::pair<std::string, std::string>> fields) {
-    return {.level = level, .event = std::move(event), .fields = std::move(fields)};
-}
-
-}  // namespace
 
 Result<> ClusterClient::open() {
     const bool has_own =
@@ -26,8 +19,8 @@ void ClusterClient::take_own_credential() {
     const Result<> first = ask_for_first();
     if (first)
         return own_token_obtained();
-    settings_.report(make_report(Report::Level::Warn, "no own credential yet, going on with the kubeconfig's",
-                                 {{"err", first.error().what}}));
+    settings_.report(Report(Report::Level::Warn, "no own credential yet, going on with the kubeconfig's",
+                            {{"err", first.error().what}}));
 }
 
 Result<kube::ClusterAccess> ClusterClient::read_access() const {
@@ -46,11 +39,7 @@ Result<> ClusterClient::ask_for_first() {
     auto client = TRY(BlockingClient::create(std::move(access)));
     kube::TokenRequest request = settings_.self_request;
     for (;;) {
-        kube::ApiResult answer =
-            client.call({.method = "POST",
-                         .path = kube::token_request_path(request),
-                         .body = Secret(kube::token_request_json(request)),
-                         .what = "TokenRequest for " + request.ns + "/" + request.service_account});
+        kube::ApiResult answer = client.call(token_request_call(request));
         if (answer) {
             const kube::IssuedToken issued = TRY(kube::read_issued_token(answer->body.view()));
             return write_secret_file(settings_.state_dir, kSelfTokenFile, issued.token);
@@ -84,7 +73,7 @@ Result<> ClusterClient::use(Credential credential) {
         if (clients_.empty())
             for (const std::string& warning : client->warnings())
                 settings_.report(
-                    make_report(Report::Level::Warn, "API server is called with a weakness", {{"what", warning}}));
+                    Report(Report::Level::Warn, "API server is called with a weakness", {{"what", warning}}));
         clients_.emplace(credential, std::move(client));
     }
     credential_ = credential;
@@ -95,10 +84,10 @@ void ClusterClient::own_token_obtained() {
     if (credential_ == Credential::Own)
         return;
     const Result<> used = use(Credential::Own);
-    settings_.report(used ? make_report(Report::Level::Info, "own credential is there, and used from now on", {})
-                          : make_report(Report::Level::Error,
-                                        "own credential cannot be used yet, going on with the kubeconfig's",
-                                        {{"err", used.error().what}}));
+    settings_.report(used ? Report(Report::Level::Info, "own credential is there, and used from now on", {})
+                          : Report(Report::Level::Error,
+                                   "own credential cannot be used yet, going on with the kubeconfig's",
+                                   {{"err", used.error().what}}));
 }
 
 bool ClusterClient::own_token_expired() {
@@ -106,9 +95,9 @@ bool ClusterClient::own_token_expired() {
         return false;
     const Result<> used = use(Credential::Kubeconfigs);
     settings_.report(
-        used ? make_report(Report::Level::Warn, "own credential has expired, going back to the kubeconfig's", {})
-             : make_report(Report::Level::Error, "own credential has expired, and the kubeconfig's cannot be used",
-                           {{"err", used.error().what}}));
+        used ? Report(Report::Level::Warn, "own credential has expired, going back to the kubeconfig's", {})
+             : Report(Report::Level::Error, "own credential has expired, and the kubeconfig's cannot be used",
+                      {{"err", used.error().what}}));
     return used.has_value();
 }
 

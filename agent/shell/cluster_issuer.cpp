@@ -14,10 +14,6 @@ namespace {
 
 constexpr std::size_t kMostTokenBytes = 1024 * 1024;
 
-Report make_report(Report::Level level, std::string event, std::vector<std::pair<std::string, std::string>> fields) {
-    return {.level = level, .event = std::move(event), .fields = std::move(fields)};
-}
-
 std::string text_of(const kube::Node& node, std::string_view key) {
     const kube::Node* value = node.find(key);
     return value == nullptr || value->kind != kube::Node::Kind::String ? "" : value->text;
@@ -120,11 +116,8 @@ void ClusterIssuer::send(Attempt attempt) {
 void ClusterIssuer::request(Attempt attempt) {
     kube::TokenRequest request = attempt.ask.request;
     request.bound_object_ref = attempt.candidates.front();
-    kube::ApiRequest call{.method = "POST",
-                          .path = kube::token_request_path(request),
-                          .body = Secret(kube::token_request_json(request)),
-                          .what = "TokenRequest for " + request.ns + "/" + request.service_account,
-                          .answer_bytes = kMostTokenBytes};
+    kube::ApiRequest call = token_request_call(request);
+    call.answer_bytes = kMostTokenBytes;
     call_(std::move(call), [this, alive = alive_, attempt = std::move(attempt),
                             request = std::move(request)](kube::ApiResult result) mutable {
         if (*alive)
@@ -168,9 +161,9 @@ void ClusterIssuer::answered(Attempt attempt, const kube::TokenRequest& sent, ku
 void ClusterIssuer::warn_of_binding(const kube::TokenRequest& request) {
     if (settings_.bound_object.mode != BoundObjectMode::Auto || !unbound_told_.insert(request.ns).second)
         return;
-    news_.report(make_report(
-        Report::Level::Warn, "tokens are bound to nothing, only their expiry ends them",
-        {{"namespace", request.ns}, {"mend", secret_command(request.ns, settings_.bound_object.secret_name)}}));
+    news_.report(
+        Report(Report::Level::Warn, "tokens are bound to nothing, only their expiry ends them",
+               {{"namespace", request.ns}, {"mend", secret_command(request.ns, settings_.bound_object.secret_name)}}));
 }
 
 void ClusterIssuer::advise(const kube::ApiError& error) {
@@ -257,9 +250,9 @@ void ClusterIssuer::keys_failed(const kube::ApiError& error) {
     if (error.retry_after)
         keys_not_before_ = *keys_due_;
     if (!away && !std::exchange(keys_error_told_, true))
-        news_.report(make_report(Report::Level::Warn,
-                                 "the issuer's keys cannot be read, another key is noticed when a token is due",
-                                 {{"err", error.error.what}}));
+        news_.report(Report(Report::Level::Warn,
+                            "the issuer's keys cannot be read, another key is noticed when a token is due",
+                            {{"err", error.error.what}}));
     news_.look();
 }
 

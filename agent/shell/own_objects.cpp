@@ -17,16 +17,6 @@ constexpr std::string_view kNode = "tokenlet.dev/node";
 constexpr std::string_view kHost = "tokenlet.dev/host";
 constexpr std::string_view kPodUid = "tokenlet.dev/pod-uid";
 
-std::string text(const kube::Node& root, std::initializer_list<std::string_view> path) {
-    const kube::Node* node = &root;
-    for (const std::string_view key : path) {
-        node = node->find(key);
-        if (node == nullptr)
-            return "";
-    }
-    return node->text;
-}
-
 kube::ApiError conflict(std::string what) {
     return {.error = {Errc::Conflict, std::move(what)}, .http_status = 409, .reason = "AlreadyExists"};
 }
@@ -54,13 +44,20 @@ void OwnObjects::call(kube::ApiRequest request, std::move_only_function<void(kub
     });
 }
 
+std::string OwnObjects::kind_name() const {
+    return settings_.kind == Kind::Secret ? "Secret" : "Pod";
+}
+
+std::string OwnObjects::resource() const {
+    return settings_.kind == Kind::Secret ? "secrets" : "pods";
+}
+
 std::string OwnObjects::collection(const std::string& ns) const {
-    return kube::api_path({"api", "v1", "namespaces", ns, settings_.kind == Kind::Secret ? "secrets" : "pods"});
+    return kube::api_path({"api", "v1", "namespaces", ns, resource()});
 }
 
 std::string OwnObjects::path_of(const kube::ObjectKey& key) const {
-    return kube::api_path(
-        {"api", "v1", "namespaces", key.ns, settings_.kind == Kind::Secret ? "secrets" : "pods", key.name});
+    return kube::api_path({"api", "v1", "namespaces", key.ns, resource(), key.name});
 }
 
 // A gated Pod has the Pod's own name, because it is there to be seen.
@@ -88,8 +85,8 @@ std::string OwnObjects::json_for(const IssuerPod& pod) const {
 }
 
 bool OwnObjects::is_ours(const kube::Node& object) const {
-    return text(object, {"metadata", "labels", kManager}) == "tokenlet" &&
-           text(object, {"metadata", "labels", kHost}) == settings_.host_id;
+    return kube::text_at(object, {"metadata", "labels", kManager}) == "tokenlet" &&
+           kube::text_at(object, {"metadata", "labels", kHost}) == settings_.host_id;
 }
 
 void OwnObjects::ensure(const IssuerPod& pod, std::move_only_function<void(Made)> done) {
@@ -118,7 +115,7 @@ void OwnObjects::settle(const IssuerPod& pod, Made made) {
 }
 
 void OwnObjects::create(const IssuerPod& pod) {
-    const std::string kind = settings_.kind == Kind::Secret ? "Secret" : "Pod";
+    const std::string kind = kind_name();
     const std::string name = name_for(pod.pod, pod.uid);
     call({.method = "POST",
           .path = collection(pod.pod.ns),
@@ -130,14 +127,14 @@ void OwnObjects::create(const IssuerPod& pod) {
              if (!result)
                  return settle(pod, std::unexpected(std::move(result.error())));
              const Result<kube::Node> made = kube::parse_json(result->body.view());
-             settle(pod, kube::BoundObjectRef{kind, name, made ? text(*made, {"metadata", "uid"}) : ""});
+             settle(pod, kube::BoundObjectRef{kind, name, made ? kube::text_at(*made, {"metadata", "uid"}) : ""});
          });
 }
 
 // Of an earlier run; or of a Pod that had this name, or another account, before.
 void OwnObjects::look_at_existing(const IssuerPod& pod) {
     const kube::ObjectKey key{pod.pod.ns, name_for(pod.pod, pod.uid)};
-    const std::string kind = settings_.kind == Kind::Secret ? "Secret" : "Pod";
+    const std::string kind = kind_name();
     call({.path = path_of(key), .what = kind + " " + key.str()}, [this, pod, key, kind](kube::ApiResult result) {
         if (!result)
             return settle(pod, std::unexpected(std::move(result.error())));
@@ -147,13 +144,13 @@ void OwnObjects::look_at_existing(const IssuerPod& pod) {
                 pod, std::unexpected(conflict(kind + " " + key.str() + " exists and was not made by this host (its " +
                                               std::string(kHost) + " would be " + settings_.host_id +
                                               "): rename this Pod or delete that")));
-        if (!text(*object, {"metadata", "deletionTimestamp"}).empty())
+        if (!kube::text_at(*object, {"metadata", "deletionTimestamp"}).empty())
             return settle(pod, std::unexpected(being_deleted(key)));
-        const std::string uid = text(*object, {"metadata", "uid"});
-        const std::string pod_uid = text(*object, {"metadata", "annotations", kPodUid});
+        const std::string uid = kube::text_at(*object, {"metadata", "uid"});
+        const std::string pod_uid = kube::text_at(*object, {"metadata", "annotations", kPodUid});
         // The API server binds a token to a Pod of the same account only.
-        const bool fits =
-            settings_.kind == Kind::Secret || text(*object, {"spec", "serviceAccountName"}) == pod.service_account;
+        const bool fits = settings_.kind == Kind::Secret ||
+                          kube::text_at(*object, {"spec", "serviceAccountName"}) == pod.service_account;
         if (pod_uid == pod.uid && fits)
             return settle(pod, kube::BoundObjectRef{kind, key.name, uid});
         delete_object(key, uid, pod_uid, [this, pod](Problem error) {
@@ -232,9 +229,9 @@ void OwnObjects::remove(const PodIdentity& pod) {
              if (!result || present_.contains(uid))
                  return removed(uid, {});
              const Result<kube::Node> object = kube::parse_json(result->body.view());
-             if (!object || !is_ours(*object) || text(*object, {"metadata", "annotations", kPodUid}) != uid)
+             if (!object || !is_ours(*object) || kube::text_at(*object, {"metadata", "annotations", kPodUid}) != uid)
                  return removed(uid, {});
-             delete_object(key, text(*object, {"metadata", "uid"}), uid,
+             delete_object(key, kube::text_at(*object, {"metadata", "uid"}), uid,
                            [this, uid](const Problem& error) { removed(uid, error); });
          });
 }
@@ -262,12 +259,11 @@ void OwnObjects::sweep() {
 }
 
 void OwnObjects::sweep_in(const std::optional<std::string>& ns) {
-    const std::string resource = settings_.kind == Kind::Secret ? "secrets" : "pods";
     ++sweep_calls_;
-    call({.path = ns ? collection(*ns) : kube::api_path({"api", "v1", resource}),
+    call({.path = ns ? collection(*ns) : kube::api_path({"api", "v1", resource()}),
           .query = kube::api_query(
               {{"labelSelector", std::string(kManager) + "=tokenlet," + std::string(kHost) + "=" + settings_.host_id}}),
-          .what = "our " + resource + (ns ? " in " + *ns : "")},
+          .what = "our " + resource() + (ns ? " in " + *ns : "")},
          [this, ns](const kube::ApiResult& result) {
              const bool denied = !result && result.error().http_status == 403;
              if (denied && !ns) {
@@ -293,12 +289,12 @@ void OwnObjects::sweep_list(const kube::ApiAnswer& answer) {
     if (items == nullptr)
         return;
     for (const kube::Node& object : items->children) {
-        const std::string pod_uid = text(object, {"metadata", "annotations", kPodUid});
+        const std::string pod_uid = kube::text_at(object, {"metadata", "annotations", kPodUid});
         if (!is_ours(object) || pod_uid.empty() || present_.contains(pod_uid))
             continue;
         ++sweep_calls_;
-        delete_object({text(object, {"metadata", "namespace"}), text(object, {"metadata", "name"})},
-                      text(object, {"metadata", "uid"}), pod_uid,
+        delete_object({kube::text_at(object, {"metadata", "namespace"}), kube::text_at(object, {"metadata", "name"})},
+                      kube::text_at(object, {"metadata", "uid"}), pod_uid,
                       [this](const Problem& error) { end_of_sweep_call(error); });
     }
 }

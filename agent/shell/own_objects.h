@@ -102,6 +102,8 @@ private:
     void failed(Retry& retry, const kube::ApiError& error);
     void tell_if_all_is_well();
 
+    [[nodiscard]] std::string kind_name() const;  // "Secret"
+    [[nodiscard]] std::string resource() const;   // "secrets"
     [[nodiscard]] std::string collection(const std::string& ns) const;
     [[nodiscard]] std::string path_of(const kube::ObjectKey& key) const;
     [[nodiscard]] std::string name_for(const kube::ObjectKey& pod, const std::string& uid) const;

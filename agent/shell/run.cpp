@@ -86,10 +86,6 @@ projector::Allocatable host_resources(const UniqueFd& root) {
     return host;
 }
 
-Report make_report(Report::Level level, std::string event, std::vector<std::pair<std::string, std::string>> fields) {
-    return {.level = level, .event = std::move(event), .fields = std::move(fields)};
-}
-
 std::string first_trouble(const PodStatus& pod) {
     if (!pod.message.empty())
         return pod.message;
@@ -147,7 +143,7 @@ public:
 
 private:
     void log(Report::Level level, std::string event, std::vector<std::pair<std::string, std::string>> fields = {}) {
-        log(make_report(level, std::move(event), std::move(fields)));
+        log(Report(level, std::move(event), std::move(fields)));
     }
     void log(const Report& what) { logger_.write(what, read_clocks().wall); }
 

@@ -120,10 +120,8 @@ void SelfCredential::ask() {
     kube::TokenRequest request = settings_.request;
     if (!bound_)
         request.bound_object_ref.reset();
-    kube::ApiRequest call{.method = "POST",
-                          .path = kube::token_request_path(request),
-                          .body = Secret(kube::token_request_json(request)),
-                          .what = "TokenRequest for the agent itself, " + request.ns + "/" + request.service_account};
+    kube::ApiRequest call = token_request_call(request);
+    call.what = "TokenRequest for the agent itself, " + request.ns + "/" + request.service_account;
     call_(std::move(call), [this, alive = alive_, request = std::move(request)](kube::ApiResult result) mutable {
         if (*alive)
             answered(request, std::move(result));
