@@ -111,8 +111,9 @@ struct WatchObjects {
     std::vector<WatchedObject> removed;
 };
 
-// Publish this payload, then its record and the stable names. In a directory outside of volumes.root, whose it is comes first. Generations in `keep` are in their grace time and stay,
-// as the one that this publish replaces does. Answer: Core::on_published.
+// Publish this payload, then its record and the stable names. In a directory outside of volumes.root, whose it is comes
+// first. Generations in `keep` are in their grace time and stay, as the one that this publish replaces does. Answer:
+// Core::on_published.
 struct PublishVolume {
     VolumePath path;
     std::vector<VolumeName> names;
