@@ -7,7 +7,7 @@
 //   unchanged  a pass over a volume in which nothing changed; on tmpfs
 //   --count N  publishes N times on tmpfs and prints nothing: for counting instructions (instructions_bench.py)
 //
-// The AtomicWriter is the program that ATOMIC_WRITER names (atomic_writer/build.sh makes it); without it only its system
+// The AtomicWriter is in the program that CONTROL_PLANE names (tests/cluster/build.sh makes it); without it only its system
 // calls are there to compare with.
 #include <dirent.h>
 #include <fcntl.h>
@@ -192,7 +192,7 @@ public:
         if (child_ == 0) {
             ::dup2(requests[0], STDIN_FILENO);
             ::dup2(answers[1], STDOUT_FILENO);
-            ::execl(program, program, directory_.path().c_str(), nullptr);
+            ::execl(program, program, "atomic-writer", directory_.path().c_str(), nullptr);
             ::_exit(127);
         }
         ::close(requests[0]);
@@ -241,7 +241,7 @@ constexpr int kRoundsSynced = 1;
 void run_memory() {
     Ours ours("/dev/shm", Durability::Memory);
     Plain plain("/dev/shm", Durability::Memory);
-    const char* program = std::getenv("ATOMIC_WRITER");
+    const char* program = std::getenv("CONTROL_PLANE");
     std::unique_ptr<AtomicWriter> upstream;
     if (program != nullptr)
         upstream = std::make_unique<AtomicWriter>(program, "/dev/shm");

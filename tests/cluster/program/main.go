@@ -26,6 +26,7 @@ var programs = map[string]func() int{
 	"kubectl":                 command(kubectl.NewDefaultKubectlCommand),
 	"hollow-kubelet":          command(hollowKubelet),
 	"yaml-to-json":            yamlToJSON,
+	"atomic-writer":           atomicWriter,
 }
 
 func command(make func() *cobra.Command) func() int {

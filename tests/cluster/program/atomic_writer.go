@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The kubelet's own AtomicWriter as the other side of publish_bench: each line on stdin, "rotate N" or "check N", is N
-// writes to the directory named by the argument; the answer is one line with the nanoseconds of each.
 package main
 
 import (
@@ -11,16 +9,23 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/sets"
-	"tokenlet.dev/bench/upstream"
+	"k8s.io/kubernetes/pkg/volume/util"
 )
 
-var _ = sets.New[string] // named here so that go.mod lists what the upstream files need
+// The kubelet's AtomicWriter as the other side of publish_bench, in the directory that is the argument: each line on
+// standard input, "rotate N" or "check N", is N writes; the answer is one line with the nanoseconds of each.
+func atomicWriter() int {
+	if err := answerWithTimes(os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, "atomic-writer:", err)
+		return 1
+	}
+	return 0
+}
 
-func main() {
-	writer, err := util.NewAtomicWriter(os.Args[1], "bench")
+func answerWithTimes(directory string) error {
+	writer, err := util.NewAtomicWriter(directory, "bench")
 	if err != nil {
-		stop(err)
+		return err
 	}
 	number := 0
 	payload := map[string]util.FileProjection{
@@ -32,7 +37,7 @@ func main() {
 		var what string
 		var rounds int
 		if _, err := fmt.Sscanf(input.Text(), "%s %d", &what, &rounds); err != nil {
-			stop(err)
+			return err
 		}
 		times := make([]string, 0, rounds)
 		for range rounds {
@@ -42,15 +47,11 @@ func main() {
 			payload["token"] = util.FileProjection{Data: []byte(fmt.Sprint(number) + strings.Repeat("t", 1000)), Mode: 0644}
 			start := time.Now()
 			if err := writer.Write(payload, nil); err != nil {
-				stop(err)
+				return err
 			}
 			times = append(times, fmt.Sprint(time.Since(start).Nanoseconds()))
 		}
 		fmt.Println(strings.Join(times, " "))
 	}
-}
-
-func stop(err error) {
-	fmt.Fprintln(os.Stderr, "atomic_writer:", err)
-	os.Exit(1)
+	return input.Err()
 }
