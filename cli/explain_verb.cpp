@@ -49,6 +49,10 @@ void explain_token(Lines& lines, const FileAnswer& file, WallTime now) {
         lines.add((file.issued_at ? "issued " + relative(*file.issued_at, now) + ", " : "") +
                   (is_over ? "expired " : "expires ") + moment(*file.expires_at, now));
     }
+    if (file.valid_until && file.expires_at && *file.valid_until > *file.expires_at)
+        lines.add(
+            "a copy of it is good until " + moment(*file.valid_until, now) +
+            ": the API server extends tokens, unless it runs with --service-account-extend-token-expiration=false");
     if (file.rotates_at)
         lines.add((*file.rotates_at <= now ? "due " : "rotates ") + moment(*file.rotates_at, now) + reason(file.rule));
     if (file.issued_at)
@@ -65,7 +69,8 @@ std::string explain_file(const FileAnswer& file, std::size_t widest, WallTime no
         lines.add("from " + (file.kind.empty() ? "another source" : "a " + printable(file.kind)) +
                   ", written again when that changes");
     if (!file.last_error.empty())
-        lines.add("failed: " + printable(file.last_error));
+        lines.add("failed" + (file.failures > 1 ? " " + counted(file.failures, "time") + " in a row" : "") + ": " +
+                  printable(file.last_error));
     if (file.retries_at)
         lines.add("next try " + (*file.retries_at <= now ? "now" : relative(*file.retries_at, now)));
     return lines.text();

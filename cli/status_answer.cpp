@@ -55,9 +55,11 @@ VolumeAnswer read_volume(const json& object) {
                                 .audience = text(file, "audience"),
                                 .issued_at = time(file, "issuedAt"),
                                 .expires_at = time(file, "expiresAt"),
+                                .valid_until = time(file, "validUntil"),
                                 .rotates_at = time(file, "rotatesAt"),
                                 .rule = text(file, "rule"),
                                 .last_read_at = time(file, "lastReadAt"),
+                                .failures = count(file, "failures"),
                                 .last_error = text(file, "lastError"),
                                 .retries_at = time(file, "retriesAt")});
     });

@@ -23,9 +23,11 @@ struct FileAnswer {
     std::string audience;
     std::optional<WallTime> issued_at;
     std::optional<WallTime> expires_at;
+    std::optional<WallTime> valid_until;  // by its own exp
     std::optional<WallTime> rotates_at;
     std::string rule;  // behind rotates_at: "fraction", "maxAge", "clock", "demand"
     std::optional<WallTime> last_read_at;
+    std::uint64_t failures = 0;  // in a row
     std::string last_error;
     std::optional<WallTime> retries_at;
 };

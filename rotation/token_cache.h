@@ -37,6 +37,8 @@ struct HeldToken {
     TokenTimes times;
     WallTime received_wall;  // our wall clock at times.received, which another boot can still read
     Duration jitter{};
+    WallTime
+        valid_until{};  // the token's own exp: an API server that extends tokens makes it a year later than expires
     // Thousands of tokens share a few of these, which whoever has the cache keeps.
     std::string_view issuer;
     std::string_view key_id;

@@ -187,6 +187,11 @@ void Core::on_issuer_name(Now now, const std::string& name) {
     state_->settle(now);
 }
 
+void Core::on_issuer_clock(Now now, WallTime issuer_now) {
+    state_->on_issuer_clock(now, issuer_now);
+    state_->settle(now);
+}
+
 void Core::on_object(Now now, const WatchedObject& what, ObjectNews news) {
     state_->on_object(what, std::move(news));
     state_->settle(now);

@@ -86,6 +86,8 @@ public:
 
     // The iss of the issuer's tokens, where it was not known beforehand.
     void on_issuer_name(Now now, const std::string& name);
+    // The issuer's clock, where an answer told it that brought no token.
+    void on_issuer_clock(Now now, WallTime issuer_now);
     // What a source of objects knows now; answers WatchObjects.
     void on_object(Now now, const WatchedObject& what, ObjectNews news);
 

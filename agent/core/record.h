@@ -24,6 +24,7 @@ struct TokenRecord {
     WallTime received_wall;  // the wall clock when times.received was read
     Duration jitter{};
     rotation::TokenTimes times;
+    WallTime valid_until;  // rotation::HeldToken's
     bool operator==(const TokenRecord&) const = default;
 };
 

@@ -139,9 +139,11 @@ FileStatus Core::State::token_status(Now now, const projector::TokenSource& sour
         const rotation::Due due = rotation::due(token.held->times, token.held->jitter, tokens_.policy());
         file.issued_at = token.held->times.issued;
         file.expires_at = token.held->times.expires;
+        file.valid_until = token.held->valid_until;
         file.rotates_at = on_wall(due.at);
         file.rule = to_string(due.rule);
     }
+    file.failures = token.failures;
     if (token.error) {
         file.last_error = token.error->what;
         file.retries_at = on_wall(token.next_try);

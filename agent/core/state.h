@@ -183,6 +183,7 @@ public:
     void on_token(Now now, RequestId id, TokenAnswer answer);
     void on_issuer_name(const std::string& name);
     void on_issuer_keys(std::vector<std::string> key_ids);
+    void on_issuer_clock(Now now, WallTime issuer_time);
     Result<> rotate_now(const kube::ObjectKey& pod, const std::string& volume);
 
     // objects.cpp

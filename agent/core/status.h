@@ -20,9 +20,11 @@ struct FileStatus {
     std::string_view kind;  // "serviceAccountToken", "configMap", "secret", "downwardAPI", "clusterTrustBundle"
     std::string audience;
     std::optional<WallTime> issued_at;
-    std::optional<WallTime> expires_at;
+    std::optional<WallTime> expires_at;   // as it was granted
+    std::optional<WallTime> valid_until;  // as it says itself: a copy of it is good until then
     std::optional<WallTime> rotates_at;
     std::string_view rule;  // the rule behind rotates_at: "fraction", "maxAge", "clock", "demand"
+    unsigned failures = 0;  // to refresh it, in a row
     std::string last_error;
     std::optional<WallTime> retries_at;
 };

@@ -73,6 +73,7 @@ bool Core::State::adopt_token(Now now, const VolumeState& volume, TokenUse& use,
                              .times = recorded->times,
                              .received_wall = recorded->received_wall,
                              .jitter = recorded->jitter,
+                             .valid_until = recorded->valid_until,
                              .issuer = keep(recorded->issuer),
                              .key_id = keep(recorded->key_id),
                              .service_account_uid = keep(recorded->service_account_uid)};
@@ -121,6 +122,19 @@ void Core::State::on_issuer_keys(std::vector<std::string> key_ids) {
     key_ids_.emplace(std::make_move_iterator(key_ids.begin()), std::make_move_iterator(key_ids.end()));
     for (auto& [id, use] : uses_)
         demand_if_foreign(use);
+}
+
+// A clock that was ahead and is corrected makes tokens ones from the future, which verifiers refuse until that time comes.
+void Core::State::on_issuer_clock(Now now, WallTime issuer_time) {
+    if (settings_.issuer_clock != IssuerClock::Measured)
+        return;
+    const Duration step = issuer_time - issuer_now(now);
+    skew_ += step;
+    if (step <= rotation::kLeeway && step >= -rotation::kLeeway)
+        return;
+    report(Report::Level::Warn, "issuer's clock is another than was known, checking every token",
+           {{"by", go_duration(step)}, {"ahead_of_ours", go_duration(skew_)}});
+    wake_all_tokens();
 }
 
 Result<> Core::State::rotate_now(const kube::ObjectKey& pod, const std::string& volume) {
@@ -247,8 +261,7 @@ void Core::State::take_token(Now now, TokenUse& use, kube::IssuedToken issued) {
     const WallTime issued_at = jwt && jwt->issued_at
                                    ? *jwt->issued_at
                                    : issued.expiration_timestamp - std::chrono::seconds(issued.expiration_seconds);
-    if (settings_.issuer_clock == IssuerClock::Measured)
-        skew_ = issued.server_time.value_or(issued_at) - now.wall;
+    on_issuer_clock(now, issued.server_time.value_or(issued_at));
 
     kube::TokenRequest request = request_of(use);
     if (issued.rebound)
@@ -282,6 +295,7 @@ void Core::State::take_token(Now now, TokenUse& use, kube::IssuedToken issued) {
                                        .ttl = std::chrono::seconds(issued.expiration_seconds)},
                              .received_wall = now.wall,
                              .jitter = {},
+                             .valid_until = jwt->expires_at.value_or(issued.expiration_timestamp),
                              .issuer = keep(jwt->issuer),
                              .key_id = keep(jwt->kid),
                              .service_account_uid = keep(account_uid)};

@@ -478,7 +478,8 @@ VolumeRecord Core::State::make_record(const VolumeState& volume) const {
                                  .sha256 = {},
                                  .received_wall = held.received_wall,
                                  .jitter = held.jitter,
-                                 .times = held.times});
+                                 .times = held.times,
+                                 .valid_until = held.valid_until});
     }
     return record;
 }

@@ -201,6 +201,8 @@ void ClusterIssuer::read_name() {
                   return;
               if (!result)
                   return keys_failed(result.error());
+              if (result->server_time)
+                  news_.clock(*result->server_time);
               const Result<kube::Node> document = kube::parse_json(result->body.view());
               const std::string name = document ? text_of(*document, "issuer") : "";
               if (!name.empty() && std::exchange(told_name_, name) != name)

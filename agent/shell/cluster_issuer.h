@@ -6,7 +6,7 @@
 //          Accounts and Pods exist there, not by us: being told of Pods makes no call, unless the mode makes objects.
 //          The name of the issuer and the keys it signs with are read at the start, every kKeysPeriod, when asked to look
 //          (a server that was away may have come back with others), and when a token is signed with a key not known; after
-//          a failure as rotation/backoff.h says.
+//          a failure as rotation/backoff.h says. Each of these answers tells its clock, too.
 // Units    base/time.h.
 // Owns     what waits for its turn; calls under way are the client's.
 // Threads  the loop's.

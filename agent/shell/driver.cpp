@@ -181,6 +181,10 @@ void Driver::on_issuer_keys(std::vector<std::string> key_ids) {
     tell([&](Core& core, Now now) { core.on_issuer_keys(now, std::move(key_ids)); });
 }
 
+void Driver::on_issuer_clock(WallTime issuer_now) {
+    tell([&](Core& core, Now now) { core.on_issuer_clock(now, issuer_now); });
+}
+
 void Driver::release_removals() {
     tell([](Core& core, Now now) { core.release_removals(now); });
 }

@@ -78,6 +78,7 @@ public:
     void on_root_ca(const std::string& pem);
     void on_issuer_name(const std::string& name);
     void on_issuer_keys(std::vector<std::string> key_ids);
+    void on_issuer_clock(WallTime issuer_now);
     void on_object(const WatchedObject& what, ObjectNews news);
     // Something of the issuer's or the object source's own may be due.
     void look_at_time();

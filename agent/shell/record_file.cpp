@@ -89,6 +89,8 @@ ordered_json to_json(const TokenRecord& token) {
     json["expiresNs"] = ns(token.times.expires.time_since_epoch());
     json["ttlNs"] = ns(token.times.ttl);
     json["jitterNs"] = ns(token.jitter);
+    if (token.valid_until != token.times.expires)
+        json["validUntilNs"] = ns(token.valid_until.time_since_epoch());
     return json;
 }
 
@@ -112,6 +114,7 @@ TokenRecord token_from(const ordered_json& json) {
     token.times.expires = WallTime(duration("expiresNs"));
     token.times.ttl = duration("ttlNs");
     token.jitter = duration("jitterNs");
+    token.valid_until = json.contains("validUntilNs") ? WallTime(duration("validUntilNs")) : token.times.expires;
     return token;
 }
 
@@ -121,7 +124,8 @@ Result<> check(const TokenRecord& token) {
     const auto in_range = [](Duration duration) { return duration >= Duration(0) && duration < kFar; };
     if (!in_range(token.received_wall.time_since_epoch()) || !in_range(token.times.received.time_since_epoch()) ||
         !in_range(token.times.issued.time_since_epoch()) || !in_range(token.times.expires.time_since_epoch()) ||
-        !in_range(token.jitter) || !in_range(token.times.ttl) || token.times.ttl == Duration(0))
+        !in_range(token.valid_until.time_since_epoch()) || !in_range(token.jitter) || !in_range(token.times.ttl) ||
+        token.times.ttl == Duration(0))
         return fail(Errc::Invalid, "a time is out of range");
     return {};
 }

@@ -134,6 +134,7 @@ public:
         issuer_->announce({.root_ca = [this](const std::string& pem) { driver_->on_root_ca(pem); },
                            .name = [this](const std::string& name) { driver_->on_issuer_name(name); },
                            .keys = [this](std::vector<std::string> ids) { driver_->on_issuer_keys(std::move(ids)); },
+                           .clock = [this](WallTime now) { driver_->on_issuer_clock(now); },
                            .report = [this](const Report& what) { driver_->report(what); },
                            .look = [this] { driver_->look_at_time(); }});
         loop_->run();

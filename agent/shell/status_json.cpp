@@ -37,10 +37,12 @@ ordered_json file_json(const FileStatus& file, const std::string& volume_path, c
             {"audience", file.audience},
             {"issuedAt", time_or_null(file.issued_at)},
             {"expiresAt", time_or_null(file.expires_at)},
+            {"validUntil", time_or_null(file.valid_until)},
             {"rotatesAt", time_or_null(file.rotates_at)},
             {"rule", file.rule},
             {"lastReadAt",
              time_or_null(is_token ? last_read_at(context.root, volume_path + "/" + file.path) : std::nullopt)},
+            {"failures", file.failures},
             {"retriesAt", time_or_null(file.retries_at)},
             {"lastError", file.last_error}};
 }

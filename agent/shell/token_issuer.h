@@ -24,6 +24,7 @@ struct IssuerNews {
     std::function<void(const std::string& pem)> root_ca;  // to be published in every namespace
     std::function<void(const std::string& issuer)> name;  // the iss of its tokens
     std::function<void(std::vector<std::string> key_ids)> keys;
+    std::function<void(WallTime now)> clock;  // where it is another machine's
     std::function<void(Report)> report;
     std::function<void()> look;  // maintain() wants to be called
 };

@@ -35,6 +35,7 @@ struct ClusterIssuerTest : ::testing::Test {
     std::vector<std::string> advice;
     std::vector<std::string> names;
     std::vector<std::vector<std::string>> keys;
+    std::vector<WallTime> clocks;
     std::unique_ptr<ClusterIssuer> issuer;
     std::vector<TokenAnswer> answers;
 
@@ -53,6 +54,7 @@ struct ClusterIssuerTest : ::testing::Test {
         issuer->announce({.root_ca = {},
                           .name = [this](const std::string& name) { names.push_back(name); },
                           .keys = [this](std::vector<std::string> ids) { keys.push_back(std::move(ids)); },
+                          .clock = [this](WallTime time) { clocks.push_back(time); },
                           .report = [this](const Report& report) { reports.push_back(report.event); },
                           .look = [this] { issuer->maintain(now); }});
     }
@@ -362,6 +364,13 @@ TEST_F(ClusterIssuerTest, TellsTheNameAndTheKeysAndLooksForOthers) {
     answer(std::unexpected(std::move(forbidden)));
     EXPECT_EQ(reports.size(), 1U);
     EXPECT_THAT(advice, ElementsAre("kind: ClusterRole"));
+}
+
+TEST_F(ClusterIssuerTest, TellsTheServersClockAlsoWhileNoTokenIsAskedFor) {
+    start(BoundObjectMode::None);
+    const WallTime corrected = now.wall - 2h;
+    answer(kube::ApiAnswer{.http_status = 200, .body = Secret(R"({"issuer":"https://k"})"), .server_time = corrected});
+    EXPECT_THAT(clocks, ElementsAre(corrected));
 }
 
 TEST_F(ClusterIssuerTest, AsksForTheKeysLessAndLessOftenWhileTheServerIsAwayAndNotBeforeItSays) {

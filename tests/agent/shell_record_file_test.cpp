@@ -34,6 +34,7 @@ VolumeRecord sample() {
                    .issued = WallTime(seconds(1'800'000'001)),
                    .expires = WallTime(seconds(1'800'003'601)),
                    .ttl = seconds(3600)};
+    token.valid_until = WallTime(seconds(1'831'500'000));
     return {.pod_uid = "uid-1", .ns = "shop", .pod = "web", .volume = "api", .boot_id = "boot", .tokens = {token}};
 }
 

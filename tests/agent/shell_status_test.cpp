@@ -51,7 +51,7 @@ TEST(StatusJson, HasTheFieldsThatTheFormPromises) {
         R"("uid":"uid","serviceAccount":"","ready":true,"leaving":false,"message":"","volumes":[{"name":"api",)"
         R"("path":"/run/pods/uid/volumes/kubernetes.io~projected/api","ready":true,"error":"","rotations":0,"files":[)"
         R"({"path":"token","kind":"serviceAccountToken","audience":"vault","issuedAt":"2026-11-24T06:00:00Z",)"
-        R"("expiresAt":null,"rotatesAt":null,"rule":"","lastReadAt":null,"retriesAt":null,"lastError":""}]}]}]})");
+        R"("expiresAt":null,"validUntil":null,"rotatesAt":null,"rule":"","lastReadAt":null,"failures":0,"retriesAt":null,"lastError":""}]}]}]})");
 }
 
 TEST(StatusJson, TellsWhenATokenWasLastRead) {

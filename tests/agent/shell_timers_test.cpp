@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
 
 namespace tokenlet::agent {
 namespace {
@@ -35,6 +38,19 @@ TEST(Timers, RingAtOnceForADeadlineThatHasPassed) {
     const BootTime now = read_clocks().boot;
     timers->arm(now - hours(1), now);
     loop->run();
+}
+
+// Without it a deadline that came in a suspend would wait for as long as the machine slept.
+TEST(Timers, CountThroughASuspend) {
+    auto loop = *Loop::create();
+    const auto timers = *Timers::start(*loop, [] {}, [] {});
+    int counting = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fdinfo")) {
+        std::ifstream info(entry.path());
+        for (std::string line; std::getline(info, line);)
+            counting += line == "clockid: " + std::to_string(CLOCK_BOOTTIME) ? 1 : 0;
+    }
+    EXPECT_EQ(counting, 1) << "timers on CLOCK_BOOTTIME";
 }
 
 TEST(Timers, KeepOnlyTheDeadlineArmedLast) {

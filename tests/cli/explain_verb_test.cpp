@@ -22,7 +22,7 @@ constexpr std::string_view kAnswer = R"({"removalHeld": "", "pods": [
   {"namespace": "stage", "name": "web", "uid": "u-2", "ready": false, "leaving": true, "message": "not ready", "volumes": [
     {"name": "api", "path": "/p", "ready": false, "error": "disk full", "rotations": 1, "files": [
       {"path": "token", "kind": "serviceAccountToken", "audience": "", "issuedAt": "2026-11-24T04:30:00Z", "expiresAt": "2026-11-24T05:30:00Z",
-       "rotatesAt": "2026-11-24T05:18:00Z", "rule": "maxAge", "lastReadAt": null, "lastError": "no \u001b route", "retriesAt": "2026-11-24T05:39:20Z"}]}]}]})";
+       "rotatesAt": "2026-11-24T05:18:00Z", "rule": "maxAge", "lastReadAt": null, "failures": 3, "lastError": "no \u001b route", "retriesAt": "2026-11-24T05:39:20Z"}]}]}]})";
 
 TEST(Explanation, SaysOfEachFileWhatHappensNextAndWhy) {
     const Result<std::string> text = explanation(kAnswer, "production/web", kNow);
@@ -60,8 +60,16 @@ TEST(Explanation, SaysWhatFailedAndWhenItIsTriedAgain) {
         "          due 21m ago (2026-11-24T05:18:00Z), at the age that rotation.maxAge says, before its lifetime calls "
         "for it\n"
         "          nobody has read it since it was written\n"
-        "          failed: no ? route\n"
+        "          failed 3 times in a row: no ? route\n"
         "          next try in 20s\n");
+}
+
+TEST(Explanation, SaysHowLongACopyOfATokenIsGoodThatTheServerExtends) {
+    const std::string file =
+        R"({"pods": [{"namespace": "a", "name": "web", "volumes": [{"name": "v", "files": [{"path": "token",
+        "kind": "serviceAccountToken", "expiresAt": "2026-11-24T06:30:00Z", "validUntil": "2027-11-24T05:30:00Z"}]}]}]})";
+    EXPECT_THAT(*explanation(file, "web", kNow),
+                HasSubstr("a copy of it is good until in 364d (2027-11-24T05:30:00Z)"));
 }
 
 TEST(Explanation, HasEveryPodOfANameAndNoneOfAnother) {

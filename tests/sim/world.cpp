@@ -313,8 +313,8 @@ agent::TokenAnswer World::issue(kube::TokenRequest request) {
         issued.service_account_uid = account->second;
     if (settings_.issuer_clock == agent::IssuerClock::Measured)
         issued.server_time = present;
-    issued.token =
-        Secret(jwt(request, account->second, issuer.key_id, present, issued.expiration_timestamp, ++last_id_));
+    issued.token = Secret(jwt(request, account->second, issuer.key_id, present,
+                              issued.expiration_timestamp + issuer.extends, ++last_id_));
     return issued;
 }
 

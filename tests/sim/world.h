@@ -46,6 +46,7 @@ struct Issuer {
     Duration delivery{};     // and from there until the answer is here
     bool answers_twice = false;
     std::string unreachable_for;  // a namespace whose requests are never answered
+    Duration extends{};           // by how much its tokens say that they last longer than was granted
     Duration clock_offset{};      // its wall clock minus ours
     std::int64_t max_seconds = 1 << 30;
     bool names_no_account = false;  // as API servers before 1.34
