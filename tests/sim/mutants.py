@@ -99,6 +99,10 @@ MUTANTS = [
 ]
 
 
+def times_found(mutant: Mutant) -> int:
+    return (ROOT / mutant.file).read_text(encoding="utf-8").count(mutant.text)
+
+
 def run(*command: str | pathlib.Path, **options) -> subprocess.CompletedProcess:
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
 
@@ -119,8 +123,8 @@ class Build:
     def make(self, mutant: Mutant, target: str) -> pathlib.Path | str:
         """The mutated program, or why there is none."""
         source = ROOT / mutant.file
-        text = source.read_text()
-        if (times := text.count(mutant.text)) != 1:
+        text = source.read_text(encoding="utf-8")
+        if (times := times_found(mutant)) != 1:
             return f"{mutant.file}: its text is there {times} times, not once"
         place = self.path / "mutants" / mutant.name.replace(" ", "-").replace("'", "")
         place.mkdir(parents=True, exist_ok=True)
@@ -159,9 +163,9 @@ def survives(build: Build, mutant: Mutant) -> str:
     return "" if caught else "survives"
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], mutants: list[Mutant]) -> int:
     build = Build(arguments[0])
-    wanted = [one for one in MUTANTS if not arguments[1:] or one.name in arguments[1:]]
+    wanted = [one for one in mutants if not arguments[1:] or one.name in arguments[1:]]
     targets = {one.program if one.test else "tests/sim/tokenlet_sim" for one in wanted}
     done = run("ninja", "-C", build.path, *sorted(targets))
     if done.returncode:
@@ -174,4 +178,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], MUTANTS))
