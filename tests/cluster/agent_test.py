@@ -3,6 +3,7 @@
 
 How long things take is measured and told, and claimed nowhere: the machine may do anything beside.
 """
+import datetime
 import os
 import pathlib
 import statistics
@@ -172,9 +173,15 @@ class ClusterAgent(unittest.TestCase):
             "spec": {"serviceAccountName": "web", "nodeName": "elsewhere", "containers": [{"name": "main", "image": "none"}]}})
         self.addCleanup(self.cluster.try_kubectl, "delete", "pod", "all", "-n", "shop", "--force")
         uid = made["metadata"]["uid"]
-        agent = self.started(EVERYTHING.replace("name: all,", f"name: all, uid: {uid},"))
+        # The lifetime that the server extends, where the token is bound to a Pod.
+        agent = self.started(EVERYTHING.replace("name: all,", f"name: all, uid: {uid},").replace(
+            "{path: token}", "{path: token, expirationSeconds: 3607}"))
         user = self.reviewed(agent.token("all"))
         self.assertEqual([uid], user["extra"]["authentication.kubernetes.io/pod-uid"])
+        shown = agent.status()["pods"][0]["volumes"][0]["files"][0]
+        granted, good_until = (datetime.datetime.fromisoformat(shown[name]) for name in ("expiresAt", "validUntil"))
+        self.assertGreater(good_until - granted, datetime.timedelta(days=300))
+        self.assertEqual(daemon.claims_of(agent.token("all"))["exp"], good_until.timestamp())
 
     def test_deleting_the_bound_secret_ends_the_tokens(self):
         self.cluster.kubectl("create", "secret", "generic", "tokenlet-edge", "-n", "shop")
