@@ -277,15 +277,16 @@ void Core::State::on_published(Now now, const VolumePath& path, const Result<Pub
         volume_failed(now, volume, outcome.error());
     } else {
         ++publishes_;
-        volume.failures = 0;
+        const bool failed_before = std::exchange(volume.failures, 0) > 0;
         volume.failed_at.reset();
         if (!outcome->repaired)
             volume.repairs = 0;
         if (std::exchange(volume.error, std::nullopt) && volume.published)
             report(Report::Level::Info, "volume is well again", about(volume, {}));
+        if (outcome->repaired || failed_before)
+            compare_again(now, volume);
         if (outcome->repaired) {
             ++repairs_;
-            compare_again(now, volume);
             report(Report::Level::Warn, "volume was damaged, it has been repaired",
                    about(volume, {{"was", outcome->reason}}));
         }
@@ -414,7 +415,7 @@ void Core::State::remove(VolumeState& volume) {
 // One that could not be published has its own time to be tried again, which whoever touches it must not move.
 void Core::State::on_touched(const std::optional<std::vector<VolumePath>>& volumes) {
     const auto compare = [this](const VolumeState& volume) {
-        if (volume.published && volume.failures == 0)
+        if (volume.failures == 0 && (volume.published || volume.publishing))
             dirty_volumes_.insert(volume.id);
     };
     if (!volumes) {

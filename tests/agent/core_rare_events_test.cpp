@@ -223,6 +223,27 @@ TEST_F(CoreRareEvents, AVolumeThatCannotBePublishedIsNotTriedSoonerForBeingTouch
     EXPECT_EQ(tries, before);
 }
 
+TEST_F(CoreRareEvents, AVolumeThatIsTouchedWhileItIsPublishedIsComparedAgain) {
+    start_with_a_publish_under_way();
+    world.act([&](Core& core, Now now) { core.on_touched(now, {{*publishing_}}); });
+    const VolumePath web = *std::exchange(publishing_, std::nullopt);
+    world.act([&](Core& core, Now now) { core.on_published(now, web, PublishOutcome{}); });
+    world.pass(0s);
+    EXPECT_EQ(publishing_, web) << "it may have been after the publish had looked";
+}
+
+TEST_F(CoreRareEvents, AVolumeThatIsTouchedWhileItIsTriedAgainIsComparedSoonAfter) {
+    start_with_a_publish_under_way();
+    const VolumePath web = *publishing_;
+    world.act([&](Core& core, Now now) { core.on_published(now, web, fail(Errc::Io, "No space left on device")); });
+    world.pass(2s);
+    world.act([&](Core& core, Now now) { core.on_touched(now, {{web}}); });
+    publishing_.reset();
+    world.act([&](Core& core, Now now) { core.on_published(now, web, PublishOutcome{}); });
+    world.pass(2s);
+    EXPECT_EQ(publishing_, web);
+}
+
 TEST_F(CoreRareEvents, AVolumeWithAStrangersDirectoryInTheWayIsNotReady) {
     start_with_a_publish_under_way();
     answer_publish(

@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <iterator>
+#include <utility>
 
 namespace tokenlet::sim {
 namespace {
@@ -17,6 +18,14 @@ std::string config_map(const FleetPod& pod, const std::string& letter, const std
     return manifest("ConfigMap", pod.key.ns, letter + std::to_string(pod.number), R"(},"data":{)" + data + '}');
 }
 
+agent::WatchedObject config_of(const FleetPod& pod, const std::string& letter) {
+    return {agent::WatchedObject::Kind::ConfigMap, {pod.key.ns, letter + std::to_string(pod.number)}};
+}
+
+agent::WatchedObject account_of(const FleetPod& pod) {
+    return {agent::WatchedObject::Kind::ServiceAccount, {pod.key.ns, pod.account}};
+}
+
 std::string token_source(const std::string& path, const std::string& audience, std::int64_t ttl_seconds) {
     return R"({"serviceAccountToken":{"path":")" + path + R"(","audience":")" + audience + R"(","expirationSeconds":)" +
            std::to_string(ttl_seconds) + "}}";
@@ -24,8 +33,8 @@ std::string token_source(const std::string& path, const std::string& audience, s
 
 }  // namespace
 
-Fleet::Fleet(World& world, Chance& chance, Later later, Trace trace)
-    : world_(world), chance_(chance), later_(std::move(later)), trace_(std::move(trace)) {}
+Fleet::Fleet(World& world, Cluster* cluster, Chance& chance, Later later, Trace trace)
+    : world_(world), cluster_(cluster), chance_(chance), later_(std::move(later)), trace_(std::move(trace)) {}
 
 void Fleet::add_pods(int count, std::int64_t ttl_seconds) {
     constexpr std::int64_t kLifetimes[] = {600, 3600, 3607, 7200, 86400, 172800};
@@ -37,7 +46,7 @@ void Fleet::add_pods(int count, std::int64_t ttl_seconds) {
         pod.account = "a" + std::to_string(i % 3);
         pod.ttl_seconds = ttl_seconds > 0 ? ttl_seconds : kLifetimes[chance_.below(std::size(kLifetimes))];
         by_key_[pod.key] = static_cast<std::size_t>(i);
-        write_account(pod, "");
+        write_account(pod, cluster_ != nullptr ? "u-" + pod.key.ns + "-" + pod.account : "");
         write_config(pod);
         write_pod(pod);
     }
@@ -81,6 +90,20 @@ void Fleet::unlink(const std::string& file) {
         world_.unlink(file);
 }
 
+void Fleet::put(const agent::WatchedObject& what, const std::string& file, const std::string& text) {
+    if (cluster_ != nullptr)
+        cluster_->put(what, text);
+    else
+        write(file, text);
+}
+
+void Fleet::drop(const agent::WatchedObject& what, const std::string& file) {
+    if (cluster_ != nullptr)
+        cluster_->drop(what);
+    else
+        unlink(file);
+}
+
 void Fleet::write_pod(FleetPod& pod) {
     if (pod.broken)
         mended_at_ = world_.elapsed();
@@ -92,16 +115,20 @@ void Fleet::write_pod(FleetPod& pod) {
 
 void Fleet::write_config(const FleetPod& pod) {
     const std::string version = std::to_string(pod.config);
-    write("config-" + pod.key.name, config_map(pod, "c", R"("a":"v)" + version + R"(","b":"v)" + version + '"'));
+    put(config_of(pod, "c"), "config-" + pod.key.name,
+        config_map(pod, "c", R"("a":"v)" + version + R"(","b":"v)" + version + '"'));
 }
 
 void Fleet::write_optional(const FleetPod& pod) {
-    write("optional-" + pod.key.name, config_map(pod, "o", R"("o":"v)" + std::to_string(pod.optional_version) + '"'));
+    put(config_of(pod, "o"), "optional-" + pod.key.name,
+        config_map(pod, "o", R"("o":"v)" + std::to_string(pod.optional_version) + '"'));
 }
 
 void Fleet::write_account(const FleetPod& pod, const std::string& uid) {
-    write("account-" + pod.key.ns + "-" + pod.account,
-          manifest("ServiceAccount", pod.key.ns, pod.account, (uid.empty() ? "" : R"(,"uid":")" + uid + '"') + '}'));
+    put(account_of(pod), "account-" + pod.key.ns + "-" + pod.account,
+        manifest("ServiceAccount", pod.key.ns, pod.account, (uid.empty() ? "" : R"(,"uid":")" + uid + '"') + '}'));
+    if (cluster_ != nullptr)
+        world_.issuer.accounts[account_of(pod).key] = uid;
 }
 
 void Fleet::edit_config() {
@@ -157,7 +184,7 @@ void Fleet::take_away() {
 void Fleet::take_config() {
     FleetPod& pod = any_pod();
     trace_("take away the config of " + pod.key.str());
-    unlink("config-" + pod.key.name);
+    drop(config_of(pod, "c"), "config-" + pod.key.name);
     later_(chance_.between(1s, 3h), [this, &pod] { write_config(pod); });
 }
 
@@ -166,7 +193,7 @@ void Fleet::take_or_give_optional() {
     ++pod.optional_version;
     trace_("optional object of " + pod.key.str());
     if (chance_.one_in(2))
-        unlink("optional-" + pod.key.name);
+        drop(config_of(pod, "o"), "optional-" + pod.key.name);
     else
         write_optional(pod);
 }
@@ -201,7 +228,11 @@ void Fleet::make_account_anew() {
     const FleetPod& pod = any_pod();
     const std::string uid = "u" + std::to_string(++next_uid_);
     trace_("another uid for account " + pod.key.ns + "/" + pod.account + ": " + uid);
-    write_account(pod, uid);
+    if (cluster_ == nullptr || chance_.one_in(2))
+        return write_account(pod, uid);
+    cluster_->drop(account_of(pod));
+    world_.issuer.accounts.erase(account_of(pod).key);
+    later_(chance_.between(1ms, 10min), [this, &pod, uid] { write_account(pod, uid); });
 }
 
 void Fleet::agent_died() {
@@ -227,6 +258,8 @@ void Fleet::see_listing(const kube::Listing& listing) {
             shown.second_volume = pod->second_volume;
             if (!shown.since) {
                 shown.since = now;
+                if (cluster_ == nullptr)
+                    shown.account_since = shown.optional_since = now;
                 shown.since_wall = world_.now().wall;
             }
         } else if (kind == "config") {
@@ -252,6 +285,56 @@ void Fleet::see_account_replaced(const kube::ObjectKey& account) {
         if (pod.key.ns == account.ns && pod.account == account.name)
             pod.shown.touched = world_.elapsed();
     }
+}
+
+std::vector<FleetPod*> Fleet::users_of(const agent::WatchedObject& what) {
+    if (what.kind == agent::WatchedObject::Kind::ConfigMap)
+        return {&pods_[std::strtoull(what.key.name.c_str() + 1, nullptr, 10)]};
+    std::vector<FleetPod*> users;
+    for (FleetPod& pod : pods_) {
+        if (account_of(pod) == what)
+            users.push_back(&pod);
+    }
+    return users;
+}
+
+void Fleet::see_news(const agent::WatchedObject& what, bool is_there) {
+    const BootTime now = world_.elapsed();
+    for (FleetPod* pod : users_of(what)) {
+        FleetPod::Shown& shown = pod->shown;
+        if (what.kind == agent::WatchedObject::Kind::ServiceAccount) {
+            shown.account_since = is_there ? std::optional(now) : std::nullopt;
+        } else if (what.key.name.starts_with('c')) {
+            shown.config_since = is_there ? std::optional(now) : std::nullopt;
+            shown.config = is_there ? pod->config : shown.config;
+        } else {
+            shown.optional_since = now;
+            shown.optional = is_there;
+            shown.optional_version = pod->optional_version;
+        }
+        shown.touched = now;
+    }
+    if (what.kind != agent::WatchedObject::Kind::ServiceAccount || !is_there)
+        return;
+    const std::string& uid = world_.issuer.accounts.at(what.key);
+    if (std::exchange(told_uids_[what.key], uid) != uid)
+        world_.on_account_replaced(what.key);
+}
+
+void Fleet::see_unwatched(const agent::WatchedObject& what) {
+    for (FleetPod* pod : users_of(what)) {
+        if (what.kind == agent::WatchedObject::Kind::ServiceAccount)
+            pod->shown.account_since.reset();
+        else if (what.key.name.starts_with('c'))
+            pod->shown.config_since.reset();
+        else
+            pod->shown.optional_since.reset();
+    }
+}
+
+bool Fleet::is_news(const kube::ObjectKey& account, const std::string& uid) const {
+    const auto told = told_uids_.find(account);
+    return told != told_uids_.end() && told->second != uid;
 }
 
 }  // namespace tokenlet::sim

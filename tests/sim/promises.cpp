@@ -11,6 +11,7 @@ constexpr Duration kLongestRetry = 60s;
 constexpr Duration kRemovalDelay = 10s;
 constexpr Duration kGrace = 10s;
 constexpr Duration kHold = 1h;
+constexpr Duration kAudit = 10min;
 constexpr Duration kAtOnce = 3s;  // answers take milliseconds when nothing is wrong
 
 std::string ago(Duration time) {
@@ -143,7 +144,8 @@ void Promises::see(const AnswerSeen& seen) {
                 seen.answer->service_account_uid};
     // One of a key or account that went while it was under way is refused, and asked for again at a retry's pace.
     const FleetPod* pod = pod_of(seen.request.bound_object_ref->uid);
-    given.no_good = pod != nullptr && bad_since(given, *pod);
+    const kube::ObjectKey account{seen.request.ns, seen.request.service_account};
+    given.no_good = pod != nullptr && (bad_since(given, *pod) || fleet_.is_news(account, given.account_uid));
     if (given.no_good)
         quiet_[key] = now() + kLongestRetry;
     held_[key] = std::move(given);
@@ -214,6 +216,7 @@ void Promises::see_publish(const agent::PublishVolume& publish, End end) {
         return;
     }
     going_.erase(publish.path);
+    damaged_.erase(publish.path);
     OnDiskVolume& disk = on_disk_[publish.path];
     const FleetPod* pod = pod_of(publish.path.pod_uid);
     std::map<std::string, OnDisk> fresh;
@@ -281,8 +284,10 @@ void Promises::see_removal(const agent::VolumePath& path, End end) {
     removed_ = true;
     if (end != End::Done)
         removal_failed_[path.pod_uid] = now();
-    if (end != End::Fails)
-        on_disk_.erase(path);
+    if (end == End::Fails)
+        return;
+    on_disk_.erase(path);
+    damaged_.erase(path);
 }
 
 void Promises::see_account_replaced(const kube::ObjectKey& account) {
@@ -354,6 +359,17 @@ void Promises::key_changed() {
     key_changed_at_ = now();
 }
 
+void Promises::damaged(const agent::VolumePath& path, const std::string& file, bool told) {
+    damaged_[path] = now() + (told ? Duration::zero() : kAudit);
+    const auto volume = on_disk_.find(path);
+    if (volume == on_disk_.end())
+        return;
+    for (auto& [name, token] : volume->second.tokens) {
+        if (file.empty() || file == name)
+            token.damaged = true;
+    }
+}
+
 void Promises::listings_work() {
     listings_work_at_ = now();
 }
@@ -367,11 +383,13 @@ std::optional<BootTime> Promises::unobstructed(const FleetPod& pod, const std::s
     const FleetPod::Shown& shown = pod.shown;
     if (!world_.running() || pod.absent_since || !shown.since)
         return std::nullopt;
-    BootTime since = std::max({*shown.since, awake_since_, listings_work_at_});
+    if (!shown.account_since)
+        return std::nullopt;
+    BootTime since = std::max({*shown.since, *shown.account_since, awake_since_, listings_work_at_});
     if (volume == "v") {
-        if (!shown.config_since)
+        if (!shown.config_since || !shown.optional_since)
             return std::nullopt;
-        since = std::max(since, *shown.config_since);
+        since = std::max({since, *shown.config_since, *shown.optional_since});
     } else if (!shown.second_volume || !pod.second_volume) {
         return std::nullopt;
     }
@@ -418,7 +436,8 @@ std::optional<std::pair<BootTime, std::string>> Promises::bad_since(const Given&
     const kube::ObjectKey account{pod.key.ns, pod.account};
     const auto present = world_.issuer.accounts.find(account);
     const auto anew = account_anew_.find(account);
-    if (present != world_.issuer.accounts.end() && anew != account_anew_.end() && present->second != given.account_uid)
+    if (present != world_.issuer.accounts.end() && anew != account_anew_.end() &&
+        present->second != given.account_uid && !fleet_.is_news(account, present->second))
         since(anew->second, "of an account that is not there any more");
     return bad;
 }
@@ -432,15 +451,31 @@ void Promises::check_token(const FleetPod& pod, const agent::VolumePath& path, c
     const BootTime free = able(pod, path);
     if (free == BootTime::max())
         return;
-    BootTime from = std::max(bad->first, free);
-    for (const auto& [other, beside] : on_disk_.at(path).tokens) {  // a volume waits for all its tokens
-        if (const auto quiet = quiet_.find(beside.key); quiet != quiet_.end())
-            from = std::max(from, quiet->second);
-    }
+    const BootTime from = std::max({bad->first, free, quiet_until(on_disk_.at(path))});
     if (now() - from > slack())
         fail("stale", pod.key.str() + ": " + path.str() + "/" + file + " is still the token of " +
                           ago(now() - token.given.at) + ", ttl " + go_duration(token.given.ttl) + ", " + bad->second +
                           " since " + ago(now() - bad->first));
+}
+
+// A volume waits for all its tokens.
+BootTime Promises::quiet_until(const OnDiskVolume& volume) const {
+    BootTime until{};
+    for (const auto& [file, token] : volume.tokens) {
+        if (const auto quiet = quiet_.find(token.key); quiet != quiet_.end())
+            until = std::max(until, quiet->second);
+    }
+    return until;
+}
+
+void Promises::check_damage(const FleetPod& pod, const agent::VolumePath& path) {
+    const auto damage = damaged_.find(path);
+    const BootTime free = able(pod, path);
+    if (damage == damaged_.end() || free == BootTime::max())
+        return;
+    const BootTime from = std::max({damage->second, free, quiet_until(on_disk_.at(path))});
+    if (now() > from && now() - from > slack())
+        fail("damage", path.str() + " of " + pod.key.str() + " is still as somebody left it");
 }
 
 void Promises::check_pod(FleetPod& pod) {
@@ -466,6 +501,7 @@ void Promises::check_pod(FleetPod& pod) {
                 fail("missing", pod.key.str() + " has no volume " + volume);
             continue;
         }
+        check_damage(pod, path);
         auto& [tokens, config] = known->second;
         for (auto& [file, token] : tokens)
             check_token(pod, path, file, token);
@@ -491,7 +527,7 @@ void Promises::check_names() {
         const auto volume = world_.disk.find(path);
         if (volume != world_.disk.end() && !volume->second.current.empty())
             continue;
-        if (!gone_.contains(path.pod_uid) && !going_.contains(path))
+        if (!gone_.contains(path.pod_uid) && !going_.contains(path) && !damaged_.contains(path))
             fail("missing", name.ns + "/" + name.pod + "/" + name.name + " leads nowhere");
     }
 }

@@ -42,6 +42,8 @@ public:
     void key_changed();
     void listings_work();
     void demanded(const FleetPod& pod);
+    // Somebody has changed this file of a volume, or taken its files away (""), and the agent was told or was not.
+    void damaged(const agent::VolumePath& path, const std::string& file, bool told);
 
     void check();
     [[nodiscard]] const std::string& broken() const { return broken_; }
@@ -68,7 +70,8 @@ private:
         Given given;                  // in the file
         std::optional<Given> record;  // beside it; a publish that ends halfway leaves that of an earlier one
         int boot = 0;                 // of the record
-        [[nodiscard]] bool is_adoptable() const { return record && record->text == given.text; }
+        bool damaged = false;         // the file
+        [[nodiscard]] bool is_adoptable() const { return record && record->text == given.text && !damaged; }
     };
     struct OnDiskVolume {
         std::map<std::string, OnDisk> tokens;  // by file
@@ -100,6 +103,8 @@ private:
     void check_remains();
     void check_pod(FleetPod& pod);
     void check_token(const FleetPod& pod, const agent::VolumePath& path, const std::string& file, OnDisk& token);
+    void check_damage(const FleetPod& pod, const agent::VolumePath& path);
+    [[nodiscard]] BootTime quiet_until(const OnDiskVolume& volume) const;
     [[nodiscard]] std::optional<BootTime> unobstructed(const FleetPod& pod, const std::string& volume) const;
     [[nodiscard]] BootTime able(const FleetPod& pod, const agent::VolumePath& path) const;
     [[nodiscard]] std::optional<std::pair<BootTime, std::string>> bad_since(const Given& given,
@@ -130,6 +135,7 @@ private:
     std::unordered_map<agent::VolumePath, OnDiskVolume, PathHash> on_disk_;
     bool removed_ = false;  // something, since the last check
     std::map<agent::VolumePath, BootTime> publish_failed_;
+    std::map<agent::VolumePath, BootTime> damaged_;     // by when the agent has noticed
     std::map<std::string, BootTime> removal_failed_;    // by Pod uid
     std::map<kube::ObjectKey, BootTime> account_anew_;  // when the issuer was told
     std::map<std::string, kube::ObjectKey> uids_;       // all that were ever recorded

@@ -38,6 +38,9 @@ std::string text_of(const agent::Command& command) {
         return "    tell the issuer: " + std::to_string(tell->pods.size()) + " pods, " +
                std::to_string(tell->accounts.size()) + " accounts, " + std::to_string(tell->pods_gone.size()) +
                " pods gone";
+    if (const auto* watch = std::get_if<agent::WatchObjects>(&command))
+        return "    watch " + std::to_string(watch->added.size()) + " objects more, " +
+               std::to_string(watch->removed.size()) + " no longer";
     return "    list";
 }
 
@@ -48,8 +51,9 @@ public:
           chance_(options.seed * 0x9e3779b97f4a7c15ull),
           settings_(settings(options)),
           world_(settings_, options.seed),
+          cluster_(world_, [this](Duration delay, std::function<void()> action) { later(delay, std::move(action)); }),
           fleet_(
-              world_, chance_,
+              world_, settings_.objects_from == agent::ObjectsFrom::Cluster ? &cluster_ : nullptr, chance_,
               [this](Duration delay, std::function<void()> action) { later(delay, std::move(action)); },
               [this](const std::string& text) { deed(text); }),
           promises_(world_, fleet_, settings_) {}
@@ -65,6 +69,8 @@ private:
         // Every second seed asks an issuer on another machine, whose clock it has to measure.
         if (options.seed % 2 == 0)
             settings.issuer_clock = agent::IssuerClock::Measured;
+        if (options.seed % 4 >= 2)
+            settings.objects_from = agent::ObjectsFrom::Cluster;
         if (options.seed % 5 == 0)
             settings.requests_at_once = 8;
         return settings;
@@ -78,6 +84,8 @@ private:
     void mend_issuer();
     void trouble_disk();
     void trouble_listing();
+    void trouble_watch();
+    void damage();
     void step_clock(Duration step);
     void suspend();
     void change_key();
@@ -95,6 +103,7 @@ private:
     Chance chance_;
     agent::CoreSettings settings_;
     World world_;
+    Cluster cluster_;
     Fleet fleet_;
     Promises promises_;
     Outcome outcome_;
@@ -135,8 +144,16 @@ void Simulation::listen() {
             trace(text_of(command));
         outcome_.requests += std::holds_alternative<agent::RequestToken>(command) ? 1 : 0;
         outcome_.publishes += std::holds_alternative<agent::PublishVolume>(command) ? 1 : 0;
+        if (const auto* watch = std::get_if<agent::WatchObjects>(&command))
+            cluster_.see(*watch);
         promises_.see(command);
     };
+    cluster_.on_news = [this](const agent::WatchedObject& what, bool is_there) {
+        if (options_.trace)
+            trace("    <- " + what.key.str() + (is_there ? "" : " is not there"));
+        fleet_.see_news(what, is_there);
+    };
+    cluster_.on_unwatched = [this](const agent::WatchedObject& what) { fleet_.see_unwatched(what); };
     world_.on_answer = [this](const AnswerSeen& answer) {
         outcome_.failures += answer.answer && !answer.twisted ? 0 : 1;
         if (options_.trace)
@@ -226,6 +243,9 @@ void Simulation::act() {
         [](Simulation& s) { s.trouble_issuer(); },
         [](Simulation& s) { s.trouble_disk(); },
         [](Simulation& s) { s.trouble_listing(); },
+        [](Simulation& s) { s.trouble_watch(); },
+        [](Simulation& s) { s.damage(); },
+        [](Simulation& s) { s.damage(); },
         [](Simulation& s) { s.step_clock(s.chance_.between(-26h, 26h)); },
         [](Simulation& s) { s.suspend(); },
         [](Simulation& s) { s.crash(); },
@@ -348,6 +368,43 @@ void Simulation::trouble_listing() {
     });
 }
 
+void Simulation::trouble_watch() {
+    deed("the watch is lost");
+    cluster_.cut(chance_.one_in(3) ? Error{Errc::Denied, "403"} : Error{Errc::Unavailable, "connection refused"});
+    later(chance_.between(1s, 1h), [this] {
+        trace("the watch is back");
+        cluster_.mend();
+    });
+}
+
+// Of inotify the agent may not have got enough, and then it looks by itself.
+void Simulation::damage() {
+    if (world_.disk.empty())
+        return;
+    auto& [path, volume] =
+        *std::next(world_.disk.begin(), static_cast<std::ptrdiff_t>(chance_.below(world_.disk.size())));
+    if (volume.current.empty())
+        return;
+    std::string file;
+    DiskVolume::Files& files = volume.generations.at(volume.current).files;
+    if (chance_.one_in(3)) {
+        volume.generations.clear();
+        volume.current.clear();
+    } else {
+        const auto one = std::next(files.begin(), static_cast<std::ptrdiff_t>(chance_.below(files.size())));
+        file = one->first;
+        if (chance_.one_in(2))
+            one->second = "junk";
+        else
+            files.erase(one);
+    }
+    const bool told = world_.running() && !chance_.one_in(3);
+    deed("somebody damages " + path.str() + " " + file + (told ? "" : ", unseen"));
+    promises_.damaged(path, file, told);
+    if (told)
+        world_.act([&](agent::Core& core, Now now) { core.on_touched(now, {{path}}); });
+}
+
 void Simulation::step_clock(Duration step) {
     step = std::max(step, -world_.now().wall.time_since_epoch());  // no machine is before 1970
     deed("wall clock stepped by " + go_duration(step));
@@ -387,6 +444,7 @@ void Simulation::crash() {
     ++outcome_.crashes;
     kill_at_ = 0;
     world_.crash();
+    cluster_.agent_died();
     promises_.agent_died();
     later(chance_.between(1ms, chance_.one_in(5) ? Duration(2h) : Duration(20s)), [this] { start(false); });
 }
@@ -399,6 +457,7 @@ void Simulation::reboot() {
     ++outcome_.crashes;
     kill_at_ = 0;
     world_.reboot();
+    cluster_.agent_died();
     promises_.agent_died();
     const Duration down = chance_.between(1s, 5min);
     const bool no_time = chance_.one_in(2);

@@ -8,7 +8,8 @@
 // What goes wrong: the issuer is away, slow, refuses, answers twice, too late or for somebody else, runs on another clock,
 // changes its key; accounts are made anew; manifests are edited, broken, unlinked and written again, taken away; the whole
 // directory is unmounted; listings fail; the disk is full; the wall clock is stepped either way; the machine is suspended;
-// the agent is killed at any command, started again, the machine rebooted.
+// the agent is killed at any command, started again, the machine rebooted; files are damaged under its hands. With every
+// second pair of seeds accounts and ConfigMaps are a cluster's, whose watch is lost.
 //
 // What must hold, at every moment:
 //   missing  a volume that was published stays complete while its Pod is in the directory, and for the removal delay after
@@ -18,6 +19,7 @@
 //   stale    a token that is due, or that the issuer's clock refuses, is replaced once the issuer could be reached for long
 //            enough, across restarts
 //   flight   at most one request in flight for a key
+//   damage   what somebody did to a volume is undone, at once where the agent was told of it, else by the audit
 //   needless no token is asked for that was neither due nor demanded by a change
 #pragma once
 
