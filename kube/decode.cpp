@@ -65,15 +65,24 @@ std::string text_of(const Node* node) {
     return node != nullptr && node->kind == Node::Kind::String ? node->text : "";
 }
 
-std::string what_is_read(std::string_view kind) {
+// Ready to be pasted: YAML by mikefarah's yq, JSON by the other one; tokenlet reads both.
+std::string pod_of_template(std::string_view kind, const std::optional<Identity>& identity) {
+    const ObjectKey key = identity ? identity->key : ObjectKey{kDefaultNamespace, "NAME"};
+    return "yq '.spec" + std::string(kind == "CronJob" ? ".jobTemplate.spec" : "") +
+           R"(.template * {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": ")" + key.name +
+           R"(", "namespace": ")" + key.ns + "\"}}' FILE";
+}
+
+std::string what_is_read(std::string_view kind, const std::optional<Identity>& identity) {
     if (contains(kWorkloads, kind))
         return std::string(kind) +
-               " is not read: tokenlet runs no controllers. Put its Pod template here as a Pod, with a name";
+               " is not read, for tokenlet starts nothing and counts no replicas. Drop its template " +
+               "here as a Pod instead, as this prints it: " + pod_of_template(kind, identity);
     if (element_kind(kind))
         return std::string(kind) + ": a list within a list is not read";
     const std::string hint = did_you_mean(kind, kReadKinds);
-    return "\"" + std::string(kind.substr(0, 64)) +
-           "\" is not read; Pod, PodList, ServiceAccount, ConfigMap, Secret, ClusterTrustBundle and List are" + hint;
+    return "\"" + std::string(kind.substr(0, 64)) + "\" is not read here" + (hint.empty() ? ", take it out" : "") +
+           "; Pod, PodList, ServiceAccount, ConfigMap, Secret, ClusterTrustBundle and List are" + hint;
 }
 
 // What an object says of itself, as far as it can be made out.
@@ -92,7 +101,14 @@ struct Read {
     Result<Object> object;
 };
 
-Result<Object> read_object(const Node& node, const std::string& kind) {
+Result<Object> read_object(const Node& node, const std::string& kind, const std::optional<Identity>& identity) {
+    if (node.kind == Node::Kind::Sequence)
+        return fail(Errc::Invalid,
+                    "line " + std::to_string(node.line) +
+                        ": expected a mapping, found a list; objects in one go below the items of a List");
+    if (node.kind != Node::Kind::Mapping)
+        return fail(Errc::Invalid, "line " + std::to_string(node.line) + ": expected a mapping, found " +
+                                       std::string(to_string(node.kind)) + "; this is no manifest");
     Problems problems;
     const KindReader* reader = reader_of(kind);
     std::optional<Object> object;
@@ -111,7 +127,7 @@ Result<Object> read_object(const Node& node, const std::string& kind) {
         } else {
             fields.ignore_others();
             if (declared)
-                fields.fail("kind", what_is_read(kind));
+                fields.fail("kind", what_is_read(kind, identity));
             else if (fields.exists() && problems.empty())
                 fields.fail("kind", "required; this is no Kubernetes object");
         }
@@ -125,7 +141,9 @@ Read read_one(Node& node, std::string_view default_kind) {
     std::string kind = text_of(node.find("kind"));
     if (kind.empty())
         kind = default_kind;
-    Read read{identity_in(node, kind), read_object(node, kind)};
+    std::optional<Identity> identity = identity_in(node, kind);
+    Result<Object> object = read_object(node, kind, identity);
+    Read read{std::move(identity), std::move(object)};
     if (kind == "Secret")
         wipe(node);
     return read;

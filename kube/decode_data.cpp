@@ -77,7 +77,7 @@ Secret read_secret(Fields& object) {
     read_data(object, "data", [&](Fields& fields, const std::string& key, const std::string& text) {
         auto decoded = decode_base64(text);
         if (!decoded)
-            return fields.fail(key, "not base64: " + decoded.error().what);
+            return fields.fail(key, "not base64: " + decoded.error().what + "; plain text goes into stringData");
         bytes += decoded->size();
         secret.data.insert_or_assign(key, tokenlet::Secret(*decoded));
         wipe_memory(decoded->data(), decoded->size());

@@ -17,7 +17,10 @@ namespace {
 using Paths = std::set<std::string>;
 
 std::string read_path(Fields& fields, Paths* paths) {
+    const std::size_t before = fields.problems().size();
     std::string path = fields.string("path").value_or("");
+    if (fields.problems().size() != before)
+        return path;
     if (const std::string problem = check_relative_path(path); !problem.empty())
         expect_ok(fields, "path", path, problem);
     else if (paths != nullptr && !paths->insert(path).second)
@@ -249,6 +252,9 @@ Volume read_volume(Fields& fields) {
     }
     for (std::string_view other : kOtherVolumeKinds)
         kinds += fields.has(other) ? 1 : 0;
+    if (fields.has("serviceAccountToken"))
+        fields.fail("serviceAccountToken",
+                    "is no volume, but a source of one: projected: {sources: [{serviceAccountToken: ...}]}");
     if (kinds > 1)
         fields.fail("may not specify more than 1 volume type");
     if (kinds != 1 || volume.kind == VolumeKind::Other)

@@ -26,6 +26,9 @@ bool is_control(char c) {
 
 // As go-yaml's reader: control characters are refused, be it inside quotes. yaml-cpp would take 0x04 for the end.
 Result<> check_text(std::string_view bytes) {
+    if (bytes.starts_with("\xFF\xFE") || bytes.starts_with("\xFE\xFF"))
+        return fail(Errc::Invalid,
+                    "line 1: not UTF-8 but UTF-16, as some editors and PowerShell write it; save it as UTF-8");
     int line = 1;
     for (std::size_t at = 0; at < bytes.size();) {
         if (bytes[at] >= ' ' && bytes[at] <= '~') {  // nearly all of it
@@ -105,6 +108,27 @@ bool is_json(std::string_view text) {
     return next == std::string_view::npos || text[next] == '"' || text[next] == '}';
 }
 
+// What people drop in that no parser can name. Looked for once one has failed.
+std::string likely_cause(std::string_view text, int line) {
+    if (text.find("{{") != text.npos)
+        return "; this looks like a template that was not rendered";
+    for (const int first = line; !text.empty(); ++line) {
+        const std::string_view row = text.substr(0, text.find('\n'));
+        const std::string_view indentation = row.substr(0, std::min(row.find_first_not_of(" \t"), row.size()));
+        if (row.starts_with("<<<<<<< "))
+            return "; line " + std::to_string(line) + " begins what a merge could not decide";
+        if (indentation.contains('\t'))
+            return "; line " + std::to_string(line) + " is indented by a tab, and YAML takes blanks only";
+        if (row.starts_with('{') && line > first)
+            return "; line " + std::to_string(line) + " begins another object: put a line of --- before it";
+        if (row.substr(indentation.size()).starts_with("//"))
+            return "; line " + std::to_string(line) +
+                   " looks like a comment, which begins with # in YAML and is none in JSON";
+        text.remove_prefix(std::min(row.size() + 1, text.size()));
+    }
+    return "";
+}
+
 }  // namespace
 
 const Node* Node::find(std::string_view name) const {
@@ -168,8 +192,10 @@ std::optional<Document> Documents::next() {
                             fail(Errc::Invalid, "line " + std::to_string(chunk.line) + ": more than " +
                                                     std::to_string(kMaxDocuments) + " documents in one file")};
         auto root = read(chunk);
-        if (!root)
+        if (!root) {
+            root.error().what += likely_cause(chunk.text, chunk.line);
             return Document{number, chunk.line, std::unexpected(std::move(root.error()))};
+        }
         if (*root)
             return Document{number, chunk.line, **std::move(root)};
     }

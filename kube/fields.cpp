@@ -138,7 +138,17 @@ const Node* Fields::of_kind(std::string_view key, Kind kind) {
 }
 
 void Fields::wrong_kind(const Node& node, const FieldPath& path, std::string_view expected) {
-    problems_.add(node.line, path, "expected " + std::string(expected) + ", found " + describe(node, values_));
+    const bool is_quoted_number =
+        node.kind == Kind::String && expected == to_string(Kind::Int) && to_integer(node.text);
+    const bool is_quoted_bool =
+        node.kind == Kind::String && expected == to_string(Kind::Bool) && (node.text == "true" || node.text == "false");
+    const bool is_unquoted =
+        expected == to_string(Kind::String) && node.kind != Kind::String && node.kind < Kind::Sequence;
+    problems_.add(node.line, path,
+                  "expected " + std::string(expected) + ", found " + describe(node, values_) +
+                      (is_quoted_number || is_quoted_bool ? "; take the quotes away"
+                       : is_unquoted                      ? "; put it in quotes"
+                                                          : ""));
 }
 
 std::optional<std::string> Fields::string(std::string_view key) {
@@ -200,7 +210,10 @@ std::optional<mode_t> Fields::mode(std::string_view key) {
     if (*value < 0 || *value > 0777) {
         const std::string shown =
             *value > 0777 ? octal(*value) + " (decimal " + std::to_string(*value) + ")" : std::to_string(*value);
-        fail(key, shown + " is no file mode, which lies between 0 and 0777 octal");
+        const std::string digits = std::to_string(*value);
+        const bool is_octal = *value > 0777 && digits.size() == 3 && digits.find_first_of("89") == digits.npos;
+        fail(key, shown + " is no file mode, which lies between 0 and 0777 octal" +
+                      (is_octal ? ", did you mean 0" + digits + "?" : ""));
         return std::nullopt;
     }
     return static_cast<mode_t>(*value);
@@ -270,7 +283,7 @@ std::map<std::string, std::string> Fields::string_map(std::string_view key) {
         else if (child.kind == Kind::Null)
             values.emplace(child.key, "");  // as Go reads a null into a string
         else
-            wrong_kind(child, FieldPath{&mapping_path, child.key}, "a string (in quotes)");
+            wrong_kind(child, FieldPath{&mapping_path, child.key}, to_string(Kind::String));
     }
     return values;
 }

@@ -141,6 +141,15 @@ private:
     bool has_content_ = false;
 };
 
+// yaml-cpp's words, where they say little to who does not know it.
+std::string plainly(const std::string& message) {
+    if (message == YAML::ErrorMsg::MAP_VALUE)
+        return "a colon where no key can stand; check the indentation, and put text that holds ': ' in quotes";
+    if (message == YAML::ErrorMsg::EOF_IN_SCALAR)
+        return "the document ends within quotes";
+    return message;
+}
+
 }  // namespace
 
 Result<std::optional<Node>> read_yaml(std::string_view text, int first_line) {
@@ -160,7 +169,8 @@ Result<std::optional<Node>> read_yaml(std::string_view text, int first_line) {
         }
     } catch (const YAML::Exception& error) {
         if (!events.builder().failed())
-            return fail(Errc::Invalid, "line " + std::to_string(events.line(error.mark)) + ": YAML: " + error.msg);
+            return fail(Errc::Invalid,
+                        "line " + std::to_string(events.line(error.mark)) + ": YAML: " + plainly(error.msg));
     }
     if (!events.has_content() && !events.builder().failed())
         return std::nullopt;

@@ -10,7 +10,8 @@ TEST(DidYouMean, NamesTheNearestWordOrNothing) {
     constexpr std::string_view known[] = {"volumeRoot", "stateDir", "log"};
     EXPECT_EQ(did_you_mean("volumRoot", known), ", did you mean 'volumeRoot'?");
     EXPECT_EQ(did_you_mean("statedir", known), ", did you mean 'stateDir'?");
-    EXPECT_EQ(did_you_mean("lgo", known), "") << "two edits of three letters are no resemblance";
+    EXPECT_EQ(did_you_mean("lgo", known), ", did you mean 'log'?") << "two letters swapped are one mistake";
+    EXPECT_EQ(did_you_mean("ogl", known), "") << "two mistakes in three letters are no resemblance";
     EXPECT_EQ(did_you_mean("logs", known), ", did you mean 'log'?");
     EXPECT_EQ(did_you_mean("entirelyOther", known), "");
     EXPECT_EQ(did_you_mean(std::string(1'000'000, 'a'), known), "");

@@ -62,8 +62,10 @@ TEST(DecodeManifests, LoadsWhatPeopleHave) {
     EXPECT_EQ(outcome(kIstioJson), "Pod default/details");
     EXPECT_EQ(
         outcome(kKubectlList),
-        "Pod a/one | ConfigMap a/two | items[2]: line 13: kind: ReplicaSet is not read: tokenlet runs no controllers. "
-        "Put its Pod template here as a Pod, with a name");
+        "Pod a/one | ConfigMap a/two | items[2]: line 13: kind: ReplicaSet is not read, for tokenlet starts nothing "
+        "and counts no "
+        "replicas. Drop its template here as a Pod instead, as this prints it: yq '.spec.template * {\"apiVersion\": "
+        "\"v1\", \"kind\": \"Pod\", \"metadata\": {\"name\": \"three\", \"namespace\": \"a\"}}' FILE");
 }
 
 TEST(DecodeManifests, KeepsEverythingThatAVolumeSays) {
@@ -327,7 +329,7 @@ TEST(DecodeManifests, RefusesWhatAPodMayNotSay) {
         {"a label's value", of_meta("{name: web, labels: {a: 'b c'}}"),
          "line 3: metadata.labels.a: \"b c\": a valid label"},
         {"a boolean for a label", of_meta("{name: web, labels: {a: true}}"),
-         "line 3: metadata.labels.a: expected a string (in quotes), found boolean true"},
+         "line 3: metadata.labels.a: expected a string, found boolean true; put it in quotes"},
         {"a misspelt field of metadata", of_meta("{name: web, namspace: a}"),
          "line 3: metadata.namspace: unknown field, did you mean 'namespace'?"},
         {"no spec", "apiVersion: v1\nkind: Pod\nmetadata: {name: web}", "line 1: spec: required"},
@@ -383,9 +385,10 @@ TEST(DecodeManifests, RefusesOtherKindsAndVersions) {
     };
     const Case cases[] = {
         {"a workload", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}",
-         "line 2: kind: Deployment is not read: tokenlet runs no controllers. Put its Pod template here as a Pod"},
+         "line 2: kind: Deployment is not read, for tokenlet starts nothing and counts no replicas. Drop its template"},
         {"something else", "apiVersion: v1\nkind: Service\nmetadata: {name: a}",
-         "line 2: kind: \"Service\" is not read; Pod, PodList, ServiceAccount, ConfigMap, Secret, ClusterTrustBundle "
+         "line 2: kind: \"Service\" is not read here, take it out; Pod, PodList, ServiceAccount, ConfigMap, Secret, "
+         "ClusterTrustBundle "
          "and List are"},
         {"a spelling mistake", "apiVersion: v1\nkind: pod", "line 2: kind: \"pod\" is not read"},
         {"no kind", "apiVersion: v1\nmetadata: {name: a}", "line 1: kind: required; this is no Kubernetes object"},

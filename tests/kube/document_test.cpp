@@ -114,11 +114,13 @@ TEST(Document, ThatIsBrokenSaysWhereAndHurtsOnlyItself) {
         {"an alias within its anchor", "a: &x\n- *x", "line 2: an alias to a value that contains it"},
         {"an alias to nowhere", "a: 1\nb: *x", "line 2: YAML: the referenced anchor is not defined"},
         {"open list", "a: [1,\n2", "line 2: YAML: end of sequence flow not found"},
-        {"open quote", "a: 1\nb: 'x", "line 2: YAML: illegal EOF in scalar"},
+        {"open quote", "a: 1\nb: 'x", "line 2: YAML: the document ends within quotes"},
         {"open quote before the last line end", "b: 'x\n", "line 2: YAML: illegal document indicator in scalar"},
         {"open quote before blanks", "b: \"x\n  ", "line 2: YAML: illegal document indicator in scalar"},
         {"open list before the last line end", "b: [x,\n", "line 2: YAML: end of sequence flow not found"},
-        {"tab as indentation", "a: 1\n\tb: 2", "line 2: YAML: illegal tab when looking for indentation"},
+        {"tab as indentation", "a: 1\n\tb: 2",
+         "line 2: YAML: illegal tab when looking for indentation; line 2 is indented by a tab, and YAML takes blanks "
+         "only"},
         {"a list that a mapping follows", "- a\nb: 1\n", "line 2: not a part of what stands before it"},
         {"a mapping that a bracket follows", "a: 1\n}", "line 2: YAML: illegal flow end"},
         {"the second of three", "a: 1\n---\nb: [\n---\nc: 3\n",
@@ -133,7 +135,23 @@ TEST(Document, ThatIsBrokenSaysWhereAndHurtsOnlyItself) {
         {"not UTF-8", "a: 1\nb: \xFF\n", "line 2: not UTF-8"},
         {"overlong UTF-8", "a: \xC0\xAF", "line 1: not UTF-8"},
         {"half a surrogate in UTF-8", "a: \xED\xA0\x80", "line 1: not UTF-8"},
-        {"UTF-16", std::string_view("\xFF\xFE{\0}\0", 6), "line 1: not UTF-8"},
+        {"UTF-16", std::string_view("\xFF\xFE{\0}\0", 6),
+         "line 1: not UTF-8 but UTF-16, as some editors and PowerShell write it; save it as UTF-8"},
+        {"a colon that no key goes with", "a: b: c",
+         "line 1: YAML: a colon where no key can stand; check the indentation, and "
+         "put text that holds ': ' in quotes"},
+        {"what a merge left behind", "a: 1\n<<<<<<< HEAD\nb: 2\n",
+         "line 3: YAML: a colon where no key can stand; check the indentation, and put text that holds ': ' in quotes; "
+         "line 2 begins what a merge could not decide"},
+        {"a template", "a: {{ .Values.a }}\n",
+         "line 1: a key must be a scalar, not a mapping; this looks like a template that was not rendered"},
+        {"JSON with a comment", "{\n  // what\n  \"a\": 1}",
+         "line 2: a key must be text, not null; line 2 looks like a comment, which begins with # in YAML and is none "
+         "in JSON"},
+        {"JSON line by line", "{\"a\": 1}\n{\"a\": 2}\n",
+         "line 2: JSON: syntax error while parsing value - unexpected '{'; expected end of input; line 2 begins "
+         "another "
+         "object: put a line of --- before it"},
     };
     for (const Case& c : cases) {
         SCOPED_TRACE(c.name);
