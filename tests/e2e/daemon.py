@@ -83,6 +83,7 @@ class Daemon:
         self.process = None
         self.binary = BINARY
         self.run_as = None  # a user id
+        self.before = []  # a command that runs the binary in its place
         self.environment = {}
         self.configure(**settings)
 
@@ -111,7 +112,7 @@ log: {{level: info}}
     def start(self):
         with open(self.log_path, "ab") as log:
             identity = {} if self.run_as is None else {"user": self.run_as, "group": self.run_as, "extra_groups": []}
-            self.process = subprocess.Popen([self.binary, "agent", "--config", str(self.config)], stderr=log, stdout=log,
+            self.process = subprocess.Popen([*self.before, self.binary, "agent", "--config", str(self.config)], stderr=log, stdout=log,
                                             env={**os.environ, **self.environment}, **identity)
         return self
 
