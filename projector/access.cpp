@@ -15,6 +15,8 @@ using fsatomic::Access;
 using fsatomic::Reader;
 
 constexpr std::int64_t kMaxId = std::numeric_limits<std::int32_t>::max();  // Kubernetes' own limit
+constexpr char kUserField[] = "spec.securityContext.runAsUser";
+constexpr char kGroupField[] = "spec.securityContext.fsGroup";
 constexpr mode_t kOwnerReads = 0400;
 constexpr mode_t kGroupReads = 0040;
 constexpr mode_t kOthersRead = 0004;
@@ -106,27 +108,40 @@ Access finish(Access access, const Readership& who, Ownership ownership) {
     return access;
 }
 
+// As the host has them, from a container's.
+Result<> translate(Readership& who, const IdMap& ids) {
+    who.root_user = TRY(host_id(ids.users, 0));
+    who.root_group = TRY(host_id(ids.groups, 0));
+    if (who.fs_user)
+        who.fs_user = TRY(host_id(ids.users, *who.fs_user), kUserField);
+    if (who.fs_group)
+        who.fs_group = TRY(host_id(ids.groups, *who.fs_group), kGroupField);
+    return {};
+}
+
 // Root's, or with fsGroup the group's too. Source: pkg/volume/volume_linux.go, changeFilePermission with a read-only mask.
 Access owned_by_root(const Readership& who, mode_t mode) {
     if (who.fs_group)
         mode |= kOwnerReads | kGroupReads;
-    return {.mode = mode, .owner = 0, .group = who.fs_group.value_or(0), .readers = {}};
+    return {.mode = mode, .owner = who.root_user, .group = who.fs_group.value_or(who.root_group), .readers = {}};
 }
 
 }  // namespace
 
-Result<Readership> readership(const kube::Pod& pod) {
+Result<Readership> readership(const kube::Pod& pod, const IdMap* ids) {
     Readership who;
-    who.fs_user = TRY(to_id(common_user(pod), "spec.securityContext.runAsUser"));
-    who.fs_group = TRY(to_id(pod.fs_group, "spec.securityContext.fsGroup"));
+    who.fs_user = TRY(to_id(common_user(pod), kUserField));
+    who.fs_group = TRY(to_id(pod.fs_group, kGroupField));
     who.readers = TRY(parse_readers(pod), "metadata.annotations['tokenlet.dev/readers']");
+    if (ids != nullptr)
+        TRY(translate(who, *ids));
     return who;
 }
 
 Access token_access(const Readership& who, Ownership ownership, mode_t default_mode) {
     const bool named = who.fs_user || who.fs_group || !who.readers.empty();
     Access access = owned_by_root(who, named ? 0600 : default_mode);
-    access.owner = who.fs_user.value_or(0);
+    access.owner = who.fs_user.value_or(who.root_user);
     return finish(std::move(access), who, ownership);
 }
 

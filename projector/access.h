@@ -2,10 +2,11 @@
 // Who may read the files of a Pod, as owners, modes and access lists.
 //
 // Shapes   readership() reduces a Pod to what decides that; token_access(), object_access() and directory_access() turn
-//          it into the access of one kind of file. Pure.
+//          it into the access of one kind of file. Pure. With an IdMap, all ids of a Pod, root's too, are a container's
+//          and become the host's; those of tokenlet.dev/readers are the host's anyway.
 // Units    modes are permission bits 0 to 0777; ids as the kernel has them.
 // Owns     nothing.     Threads  any.
-// Errors   Invalid, naming the field: an id outside 0 to 2147483647, a bad tokenlet.dev/readers.
+// Errors   Invalid, naming the field: an id outside 0 to 2147483647 or the map's, a bad tokenlet.dev/readers.
 // Source   kubernetes pkg/volume/projected/projected.go, pkg/volume/util/util.go FsUserFrom, pkg/volume/volume_linux.go.
 //
 // Token and trust bundle files (FsUser: the one runAsUser that every container has, 0 counts):
@@ -40,6 +41,7 @@
 #include "base/result.h"
 #include "fsatomic/payload.h"
 #include "kube/objects.h"
+#include "projector/id_map.h"
 
 namespace tokenlet::projector {
 
@@ -54,10 +56,13 @@ struct Readership {
     std::optional<uid_t> fs_user;
     std::optional<gid_t> fs_group;
     std::vector<fsatomic::Reader> readers;  // of the annotation: sorted, without duplicates
+    uid_t root_user = 0;                    // whom the kubelet's root:root means
+    gid_t root_group = 0;
     bool operator==(const Readership&) const = default;
 };
 
-[[nodiscard]] Result<Readership> readership(const kube::Pod& pod);
+// `ids`: null where no user namespace lies between.
+[[nodiscard]] Result<Readership> readership(const kube::Pod& pod, const IdMap* ids = nullptr);
 
 // Of service account tokens and trust bundles.
 [[nodiscard]] fsatomic::Access token_access(const Readership& who, Ownership ownership, mode_t default_mode);

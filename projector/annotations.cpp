@@ -15,8 +15,8 @@ namespace tokenlet::projector {
 namespace {
 
 constexpr std::string_view kPrefix = "tokenlet.dev/";
-constexpr std::string_view kKnown[] = {kReadersAnnotation, kGraceAnnotation, kPathAnnotation};
-constexpr std::string_view kLater[] = {"tokenlet.dev/notify", "tokenlet.dev/in-place", "tokenlet.dev/uid-map"};
+constexpr std::string_view kKnown[] = {kReadersAnnotation, kGraceAnnotation, kPathAnnotation, kUidMapAnnotation};
+constexpr std::string_view kLater[] = {"tokenlet.dev/notify", "tokenlet.dev/in-place"};
 
 Result<> check_name(std::string_view name) {
     if (std::ranges::find(kLater, name) != std::end(kLater))
@@ -31,6 +31,14 @@ Result<Duration> read_grace(std::string_view text) {
     if (grace < Duration::zero() || grace > kMaxGrace)
         return fail(Errc::Invalid, "'" + std::string(text) + "' is not between 0s and 1h");
     return grace;
+}
+
+Result<std::string> read_rootless_user(std::string_view text) {
+    constexpr std::string_view kPodman = "podman:";
+    const std::string_view user = text.substr(std::min(kPodman.size(), text.size()));
+    if (!text.starts_with(kPodman) || user.empty() || user.find_first_of(": \n") != user.npos)
+        return fail(Errc::Invalid, "'" + std::string(text) + "' is not podman:USER");
+    return std::string(user);
 }
 
 std::string_view trim(std::string_view text) {
@@ -101,6 +109,8 @@ Result<Annotations> read_annotations(const kube::StringMap& annotations) {
         TRY(check_name(name), field);
         if (name == kGraceAnnotation)
             read.grace = TRY(read_grace(value), field);
+        if (name == kUidMapAnnotation)
+            read.rootless_user = TRY(read_rootless_user(value), field);
         if (name == kPathAnnotation)
             read.paths = TRY(read_paths(value), field);
     }

@@ -31,8 +31,12 @@ struct DirectPath {
     bool operator==(const DirectPath&) const = default;
 };
 
+// "podman:USER": the Pod's ids are those of containers that this user's podman runs, see id_map.h.
+inline constexpr char kUidMapAnnotation[] = "tokenlet.dev/uid-map";
+
 struct Annotations {
     std::optional<Duration> grace;
+    std::optional<std::string> rootless_user;
     std::vector<DirectPath> paths;  // none within another
 };
 

@@ -142,8 +142,12 @@ Result<std::map<std::string, std::string>> places(const kube::Pod& pod, const st
 }  // namespace
 
 Result<Plan> compile(const kube::Pod& pod, const Host& host) {
-    Readership who = TRY(readership(pod));
     const Annotations annotations = TRY(read_annotations(pod.meta.annotations));
+    std::optional<IdMap> ids;
+    if (annotations.rootless_user && host.rootless_ids != nullptr)
+        ids = TRY((*host.rootless_ids)(*annotations.rootless_user),
+                  std::string("metadata.annotations['") + kUidMapAnnotation + "']");
+    Readership who = TRY(readership(pod, ids ? &*ids : nullptr));
     Plan plan{.ns = pod.meta.ns,
               .name = pod.meta.name,
               .uid = pod.meta.uid,

@@ -6,8 +6,8 @@
 // Units    modes are permission bits.
 // Owns     plain values. 10 000 of these stay in memory: about 1 KiB each for an ordinary Pod.
 // Threads  any, one at a time.
-// Errors   Invalid, naming the field, for what concerns the whole Pod (ids, annotations). What concerns one source is
-//          kept as a BrokenSource: it fails that volume when it is built, and no other.
+// Errors   Invalid, naming the field, for what concerns the whole Pod (ids, annotations), and what Host::rootless_ids says.
+//          What concerns one source is kept as a BrokenSource: it fails that volume when it is built, and no other.
 // Source   kubernetes pkg/volume/projected/projected.go, pkg/kubelet/token/token_manager.go.
 //
 // A volume is planned when a container of any kind mounts it, or tokenlet.dev/path says where it goes. The others project
@@ -113,6 +113,7 @@ struct Host {
     Ownership ownership = Ownership::Chown;
     Allocatable allocatable;
     const std::vector<std::string>* direct = nullptr;  // within which tokenlet.dev/path must lie; null: not looked at
+    const RootlessIds* rootless_ids = nullptr;         // null: not looked up, ids stay as they are
 };
 
 [[nodiscard]] Result<Plan> compile(const kube::Pod& pod, const Host& host);

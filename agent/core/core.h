@@ -55,6 +55,7 @@ struct CoreSettings {
     projector::Ownership ownership = projector::Ownership::Acl;
     projector::Allocatable allocatable;
     kube::Policy policy;
+    projector::RootlessIds rootless_ids;  // empty: ids stay as they are
     std::vector<std::string> direct;      // within which tokenlet.dev/path may publish
     std::size_t requests_at_once = 64;    // token requests in flight; the most urgent go first
     std::size_t publishes_at_once = 256;  // payloads under way, which bounds the memory they take

@@ -174,6 +174,7 @@ void Core::State::leave(Now now, PodState& pod) {
     pods_to_tell_.erase(pod.id);
     dirty_pods_.erase(pod.id);
     pods_waiting_for_place_.erase(pod.id);
+    pods_waiting_for_ids_.erase(pod.id);
     if (const auto current = pods_by_key_.find(pod.key); current != pods_by_key_.end() && current->second == &pod)
         pods_by_key_.erase(current);
     file_under(pod, {});

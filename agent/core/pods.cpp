@@ -5,6 +5,7 @@
 
 #include "agent/core/state.h"
 #include "projector/admission.h"
+#include "projector/annotations.h"
 
 namespace tokenlet::agent {
 
@@ -60,6 +61,7 @@ void Core::State::on_listed(Now now, Result<kube::Listing> listing) {
             report(Report::Level::Info, "manifest problem is over", {{"file", problem.file}, {"was", problem.what}});
     }
     directory_changed_ |= changes.directory_changed;
+    dirty_pods_.merge(std::exchange(pods_waiting_for_ids_, {}));  // the host tells nobody when that has changed
 
     if (changes.complete) {
         listing_failures_ = 0;
@@ -177,6 +179,8 @@ void Core::State::plan_pod(Now now, PodState& pod) {
                    pod.plan ? "pod refused, its last good version stays in force" : "pod refused, nothing is projected",
                    {{"pod", pod.key.str()}, {"file", manifest->origin.file}, {"err", plan.error().what}});
         pod.error = std::move(plan.error());
+        if (manifest->meta.annotations.contains(projector::kUidMapAnnotation))
+            pods_waiting_for_ids_.insert(pod.id);
         return;
     }
     file_under(pod, {account});
@@ -210,9 +214,16 @@ Result<projector::Plan> Core::State::make_plan(const kube::Pod& manifest, const 
     kube::Pod admitted = TRY(projector::admit(manifest, service_account(account, implied)));
     TRY(kube::check(admitted, settings_.policy));
     admitted.meta.uid = pod.uid;
+    const projector::RootlessIds* rootless_ids = settings_.rootless_ids ? &settings_.rootless_ids : nullptr;
     projector::Plan plan = TRY(projector::compile(admitted, projector::Host{.ownership = settings_.ownership,
                                                                             .allocatable = settings_.allocatable,
-                                                                            .direct = &settings_.direct}));
+                                                                            .direct = &settings_.direct,
+                                                                            .rootless_ids = rootless_ids}));
+    // That user can become any of its containers' users.
+    if (plan.readership.root_user != 0)
+        TRY(kube::check_id(plan.readership.root_user,
+                           std::string("metadata.annotations['") + projector::kUidMapAnnotation + "']",
+                           settings_.policy));
     for (const fsatomic::Reader& reader : plan.readership.readers)
         TRY(kube::check_id(reader.id, std::string("metadata.annotations['") + projector::kReadersAnnotation + "']",
                            settings_.policy));

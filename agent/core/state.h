@@ -373,6 +373,7 @@ private:
     VolumesByObject users_;
     std::multimap<std::string, const VolumeState*> places_;  // of volumes outside of volumes.root, by directory
     std::set<std::uint64_t> pods_waiting_for_place_;         // refused, because another Pod has it
+    std::set<std::uint64_t> pods_waiting_for_ids_;           // refused, because the host has none for their containers
     std::set<std::uint64_t> dirty_volumes_;
     std::uint64_t publish_cursor_ = 0;  // the last dirty volume looked at: the next turn goes on after it
     std::size_t publishes_under_way_ = 0;

@@ -31,6 +31,7 @@
 #include "agent/shell/make_directory.h"
 #include "agent/shell/own_namespaces.h"
 #include "agent/shell/ownership.h"
+#include "agent/shell/rootless_ids.h"
 #include "agent/shell/status_json.h"
 #include "agent/shell/status_server.h"
 #include "agent/shell/systemd.h"
@@ -280,6 +281,7 @@ private:
         settings.ownership = ownership == Ownership::Chown ? projector::Ownership::Chown : projector::Ownership::Acl;
         settings.allocatable = host_resources(root_);
         settings.policy = configuration_.policy;
+        settings.rootless_ids = [](const std::string& user) { return read_rootless_ids(user); };
         settings.direct = configuration_.volumes.direct;
         return settings;
     }

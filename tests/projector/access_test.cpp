@@ -110,6 +110,46 @@ TEST(Readership, ReadsTheReadersAnnotation) {
     }
 }
 
+constexpr unsigned kAlice = 1000;
+constexpr unsigned kAlicesGroup = 100;
+
+IdMap alices_map() {
+    return {.users = {{0, kAlice, 1}, {1, 300000, 65536}}, .groups = {{0, kAlicesGroup, 1}, {1, 700000, 65536}}};
+}
+
+TEST(Readership, MeansTheHostsIdsWhereAMapLiesBetween) {
+    kube::Pod pod;
+    pod.containers = {container(1000)};
+    pod.fs_group = 2000;
+    pod.meta.annotations[kReadersAnnotation] = "uid:33";
+    const IdMap map = alices_map();
+    const Result<Readership> who = readership(pod, &map);
+    ASSERT_TRUE(who) << who.error().what;
+    EXPECT_ACCESS(token_access(*who, Ownership::Chown, 0644), chowned(0640, 300999, 701999, {user(33)}))
+        << "readers are named as the host knows them";
+    EXPECT_ACCESS(token_access(*who, Ownership::Acl, 0644), listed(0600, {user(33), user(300999), group(701999)}));
+    EXPECT_EQ(directory_access(*who, Ownership::Chown).group, 701999U);
+    pod = {};
+    pod.containers = {container({})};
+    const Readership nobody = *readership(pod, &map);
+    EXPECT_ACCESS(object_access(nobody, Ownership::Chown, 0440), chowned(0440, kAlice, kAlicesGroup));
+    EXPECT_ACCESS(object_access(nobody, Ownership::Acl, 0440), listed(0400, {user(kAlice), group(kAlicesGroup)}));
+    EXPECT_ACCESS(token_access(nobody, Ownership::Chown, 0400), chowned(0400, kAlice, kAlicesGroup));
+}
+
+TEST(Readership, RefusesAnIdThatTheMapHasNot) {
+    const IdMap map = alices_map();
+    kube::Pod pod;
+    pod.containers = {container(65537)};
+    EXPECT_EQ(readership(pod, &map).error().what,
+              "spec.securityContext.runAsUser: 65537 is none of the container's ids, which end at 65536");
+    pod.containers = {container(65536)};
+    EXPECT_EQ(readership(pod, &map)->fs_user, 365535U);
+    pod.fs_group = 70000;
+    EXPECT_EQ(readership(pod, &map).error().what,
+              "spec.securityContext.fsGroup: 70000 is none of the container's ids, which end at 65536");
+}
+
 TEST(Readership, RefusesWhatIsNoId) {
     for (std::string_view text : {"1000", "uid:", "uid:x", "uid:-1", "uid:1000x", "uid:2147483648", "user:1", "uid:1,",
                                   ",uid:1", "uid:1 gid:2", "uid", "uid: 1", "uid:99999999999999999999"}) {
