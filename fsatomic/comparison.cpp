@@ -142,7 +142,7 @@ Stamp stamp_of(const struct stat& found) {
 Comparison compare(const UniqueFd& volume, const std::string& generation, const Layout& layout,
                    const Access& directories, const Known& known) {
     Comparer comparer(directories, known);
-    const auto top = open_dir_beneath(volume, generation, Mounts::Refuse);
+    const auto top = open_dir_beneath(volume, generation);
     if (!top) {
         comparer.differs(top.error().what);
         return comparer.take();
@@ -150,7 +150,7 @@ Comparison compare(const UniqueFd& volume, const std::string& generation, const 
     for (const auto& [path, contents] : layout.directories) {
         if (path.empty()) {
             comparer.compare_directory(*top, path, contents);
-        } else if (const auto directory = open_dir_beneath(*top, path, Mounts::Refuse)) {
+        } else if (const auto directory = open_dir_beneath(*top, path)) {
             comparer.compare_directory(*directory, path, contents);
         } else {
             comparer.differs(directory.error().what);

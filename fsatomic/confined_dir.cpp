@@ -91,7 +91,7 @@ Result<UniqueFd> open_by_component(const UniqueFd& dir, std::string_view path, i
 
 // The directory at `path` if all of the way to it stands as it should: the usual case, in half the calls. Else nothing.
 UniqueFd open_standing(const UniqueFd& dir, const std::string& path, const DirModes& modes) {
-    UniqueFd opened(openat2(dir.get(), path.c_str(), kDirFlags | O_NOFOLLOW | O_CLOEXEC, Mounts::Enter));
+    UniqueFd opened(openat2(dir.get(), path.c_str(), kDirFlags | O_NOFOLLOW | O_CLOEXEC, Mounts::Refuse));
     struct stat found{};
     if (!opened || ::fstat(opened.get(), &found) < 0 || (found.st_mode & 07777) != modes.last)
         return {};
@@ -118,14 +118,16 @@ int unlink_in(const UniqueFd& dir, const std::string& name, int flags) {
 }
 
 Result<UniqueFd> open_for_removal(const UniqueFd& top, const std::string& path) {
-    auto opened = open_dir_beneath(top, path, Mounts::Refuse);
+    auto opened = open_dir_beneath(top, path);
     if (opened || opened.error().os_errno != EACCES)
         return opened;
     const auto [parent_path, name] = split_last(path);
-    const UniqueFd parent = TRY(open_dir_beneath(top, parent_path, Mounts::Refuse));
-    if (::fchmodat(parent.get(), name.c_str(), 0700, AT_SYMLINK_NOFOLLOW) < 0)
+    const UniqueFd parent = TRY(open_dir_beneath(top, parent_path));
+    // By descriptor: what stands at the name may be another thing by now.
+    const UniqueFd shut = TRY(open_beneath(parent, name, O_PATH | O_DIRECTORY));
+    if (::chmod(("/proc/self/fd/" + std::to_string(shut.get())).c_str(), 0700) < 0)
         return opened;
-    return open_dir_beneath(top, path, Mounts::Refuse);
+    return open_dir_beneath(top, path);
 }
 
 class FirstError {
@@ -173,7 +175,7 @@ Result<> remove_directory(const UniqueFd& dir, const std::string& name, const Un
     // Every directory was found before those in it.
     for (auto path = below.rbegin(); path != below.rend(); ++path) {
         const auto [parent_path, last] = split_last(*path);
-        const auto parent = open_dir_beneath(dir, parent_path, Mounts::Refuse);
+        const auto parent = open_dir_beneath(dir, parent_path);
         if (!parent)
             first.note(std::unexpected(parent.error()));
         else if (const int failure = unlink_in(*parent, last, AT_REMOVEDIR); failure != 0)
@@ -212,7 +214,7 @@ Result<UniqueFd> open_dir_beneath(const UniqueFd& dir, std::string_view path, Mo
     return open_beneath(dir, path, kDirFlags, mounts);
 }
 
-Result<UniqueFd> make_dirs_beneath(const UniqueFd& dir, std::string_view path, const DirModes& modes) {
+Result<MadeDir> make_dirs_beneath(const UniqueFd& dir, std::string_view path, const DirModes& modes) {
     for (std::string_view rest = path;;) {
         const std::string_view element = rest.substr(0, rest.find('/'));
         if (element.empty() || element == "." || element == ".." || element.find('\0') != std::string_view::npos)
@@ -223,9 +225,10 @@ Result<UniqueFd> make_dirs_beneath(const UniqueFd& dir, std::string_view path, c
         rest.remove_prefix(element.size() + 1);
     }
     if (UniqueFd standing = open_standing(dir, std::string(path), modes))
-        return standing;
+        return MadeDir{.dir = std::move(standing), .repaired = {}};
 
     UniqueFd current;
+    std::string repaired;
     bool made = false;  // current, just now: there is nothing in it
     for (std::size_t start = 0; start <= path.size();) {
         const std::size_t end = std::min(path.find('/', start), path.size());
@@ -248,21 +251,24 @@ Result<UniqueFd> make_dirs_beneath(const UniqueFd& dir, std::string_view path, c
         struct stat found{};
         if (::fstat(opened->get(), &found) < 0)
             return fail_errno(errno, "fstat", path.substr(0, end));
-        if ((found.st_mode & 07777) != mode && ::fchmod(opened->get(), mode) < 0)
+        const bool differs = (found.st_mode & 07777) != mode;
+        if (differs && ::fchmod(opened->get(), mode) < 0)
             return fail_errno(errno, "fchmod", path.substr(0, end));
+        if (differs && !made && repaired.empty())
+            repaired.append(path.substr(0, end)).append(": mode differs");
         if (made && modes.durability == Durability::Disk) {
             if (::fsync(opened->get()) < 0 || ::fsync(parent.get()) < 0)
                 return fail_errno(errno, "fsync", path.substr(0, end));
         }
         current = std::move(*opened);
     }
-    return current;
+    return MadeDir{.dir = std::move(current), .repaired = std::move(repaired)};
 }
 
 Result<> remove_empty_dirs_beneath(const UniqueFd& dir, std::string_view path) {
     for (std::string rest(path); !rest.empty();) {
         const auto [parent_path, name] = split_last(rest);
-        const auto parent = open_dir_beneath(dir, parent_path, Mounts::Refuse);
+        const auto parent = open_dir_beneath(dir, parent_path);
         if (!parent && parent.error().os_errno != ENOENT)
             return std::unexpected(parent.error());
         if (parent && ::unlinkat(parent->get(), name.c_str(), AT_REMOVEDIR) < 0 && errno != ENOENT) {

@@ -28,14 +28,15 @@ enum class Durability { Memory, Disk };
 // Opens a directory by an absolute path that the configuration gives and that is trusted as it stands, links included.
 [[nodiscard]] Result<UniqueFd> open_root(const std::string& path);
 
+// What is mounted below is somebody else's.
 enum class Mounts { Enter, Refuse };
 
 // Opens `path` below `dir`; "." is dir itself. `flags` as open(2) takes them, without O_CREAT; O_CLOEXEC and O_NOFOLLOW
 // are always added. Refuse: EXDEV when a mount lies on the way or at the end.
 [[nodiscard]] Result<UniqueFd> open_beneath(const UniqueFd& dir, std::string_view path, int flags,
-                                            Mounts mounts = Mounts::Enter);
+                                            Mounts mounts = Mounts::Refuse);
 [[nodiscard]] Result<UniqueFd> open_dir_beneath(const UniqueFd& dir, std::string_view path,
-                                                Mounts mounts = Mounts::Enter);
+                                                Mounts mounts = Mounts::Refuse);
 
 struct DirModes {
     mode_t above = 0711;  // readers pass, but see no names
@@ -43,9 +44,13 @@ struct DirModes {
     Durability durability = Durability::Memory;
 };
 
-// Opens `path` below `dir`, making what is missing; modes that differ are repaired on the way. Returns the last directory.
-[[nodiscard]] Result<UniqueFd> make_dirs_beneath(const UniqueFd& dir, std::string_view path,
-                                                 const DirModes& modes = {});
+struct MadeDir {
+    UniqueFd dir;
+    std::string repaired;  // the first that stood with another mode: "a/b: mode differs"; empty: none
+};
+
+// Opens `path` below `dir`, making what is missing and repairing modes on the way; enters no mount.
+[[nodiscard]] Result<MadeDir> make_dirs_beneath(const UniqueFd& dir, std::string_view path, const DirModes& modes = {});
 
 // Removes directories upwards from `path` as long as they are empty: "a/b/c", then "a/b", then "a". Absent ones are fine.
 [[nodiscard]] Result<> remove_empty_dirs_beneath(const UniqueFd& dir, std::string_view path);

@@ -42,10 +42,10 @@ void note_first(Result<>& first, Result<> next) {
 
 Result<UniqueFd> open_quietly(const UniqueFd& volume, const std::string& path) {
     constexpr int kFlags = O_RDONLY | O_NONBLOCK | O_NOCTTY;
-    auto opened = open_beneath(volume, path, kFlags | O_NOATIME, Mounts::Refuse);
+    auto opened = open_beneath(volume, path, kFlags | O_NOATIME);
     // O_NOATIME is for the owner alone.
     if (!opened && opened.error().os_errno == EPERM)
-        opened = open_beneath(volume, path, kFlags, Mounts::Refuse);
+        opened = open_beneath(volume, path, kFlags);
     return opened;
 }
 
@@ -163,7 +163,7 @@ Result<> clear_volume(const UniqueFd& volume) {
 }
 
 Result<> remove_volume(const UniqueFd& parent, const std::string& name) {
-    auto volume = open_dir_beneath(parent, name, Mounts::Refuse);
+    auto volume = open_dir_beneath(parent, name);
     if (!volume && volume.error().code == Errc::NotFound)
         return {};
     if (!volume && volume.error().os_errno == EXDEV)

@@ -104,7 +104,7 @@ Result<Made> write_generation(const UniqueFd& volume, const std::string& name, c
         return fail_errno(errno, "mkdirat", name);
     }
     auto done = [&]() -> Result<Made> {
-        const UniqueFd generation = TRY(open_dir_beneath(volume, name, Mounts::Refuse));
+        const UniqueFd generation = TRY(open_dir_beneath(volume, name));
         return Writer(layout, directories, durability).fill(generation);
     }();
     if (!done)

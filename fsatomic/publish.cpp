@@ -129,6 +129,29 @@ Result<Written> write_under_free_name(const UniqueFd& volume, const Layout& layo
     }
 }
 
+bool is_full(const Result<Written>& written) {
+    return !written && (written.error().os_errno == ENOSPC || written.error().os_errno == EDQUOT);
+}
+
+// A reader that owns its file can grow it until nothing else has room, and leave it so. What is larger than all that was
+// published as this generation is not what was published: nobody loses by its going. Whether anything has gone.
+bool make_room(const UniqueFd& volume, const Witness& witness, const Layout& layout) {
+    bool any = false;
+    for (const auto& [path, contents] : layout.directories) {
+        const auto directory =
+            open_dir_beneath(volume, path.empty() ? witness.generation : join(witness.generation, path));
+        if (!directory)
+            continue;
+        for (const auto& [name, file] : contents.files) {
+            struct stat found{};
+            if (::fstatat(directory->get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(found.st_mode) &&
+                static_cast<std::uint64_t>(found.st_size) > witness.size_bytes)
+                any = ::unlinkat(directory->get(), name.c_str(), 0) == 0 || any;
+        }
+    }
+    return any;
+}
+
 Result<> rename_over_data_link(const UniqueFd& volume) {
     if (::renameat(volume.get(), kNewDataLink, volume.get(), kDataLink) == 0)
         return {};
@@ -227,7 +250,7 @@ Result<Outcome> publish(const UniqueFd& volume, const Payload& payload, Options 
     const bool same_content = !witness.generation.empty() && witness.content == digests.content;
     const bool same_payload = same_content && witness.access == digests.access;
     // The cheap way through steps 1 to 3: this payload was found in place before, and nothing was changed since.
-    if (same_payload && witness.settled && look_again(volume, witness)) {
+    if (same_payload && witness.settled && options.trust == Trust::Stamps && look_again(volume, witness)) {
         outcome.generation = witness.generation;
         outcome.blocked = witness.blocked;
         outcome.retained = std::move(options.retained);
@@ -263,7 +286,10 @@ Result<Outcome> publish(const UniqueFd& volume, const Payload& payload, Options 
         outcome.content_changed = found.content_differs;
         outcome.was_damaged = same_payload;
         outcome.reason = std::move(found.difference);
-        Written written = TRY(write_under_free_name(volume, layout, payload, options));
+        auto fresh = write_under_free_name(volume, layout, payload, options);
+        if (is_full(fresh) && is_ours && make_room(volume, witness, layout))
+            fresh = write_under_free_name(volume, layout, payload, options);
+        Written written = TRY(std::move(fresh));
         outcome.generation = std::move(written.name);
         made = written.made;
         if (auto swapped = swap_in(volume, outcome.generation); !swapped) {

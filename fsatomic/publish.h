@@ -23,6 +23,7 @@
 //   5  write all files, 0600, then owner, mode, access list of each
 //   6  owner, mode, access list of the directories, the generation's last: now others can get in
 //   7  Disk: fsync files (with 5) and directories
+//      Full in 4 to 7: files of the current generation that somebody has grown go, and these steps are tried once more
 //   8  link ..data_tmp to the generation
 //   9  rename ..data_tmp to ..data: the switch
 //  10  make or repair the link of each first path component: <c> -> ..data/<c>
@@ -95,6 +96,12 @@ enum class Strangers {
     Leave,    // the directory is shared: it stays, and the name counts as blocked
 };
 
+// What makes a file that was seen before as good as seen now.
+enum class Trust {
+    Stamps,  // its change time: one stat()
+    Bytes,   // nothing but its bytes: who has a file mapped can change it without a trace
+};
+
 struct Options {
     WallTime now = {};         // names the generation
     std::uint64_t digits = 0;  // random; the name's second part, counted up where the name is taken
@@ -103,7 +110,8 @@ struct Options {
     Strangers strangers = Strangers::Replace;
     std::vector<Generation> retained = {};  // older generations in their grace time, oldest first
     Caps caps = {};                         // for what is retained, the one just replaced included
-    Witness witness = {};                   // of the last call for this volume; empty: compare everything
+    Trust trust = Trust::Stamps;
+    Witness witness = {};  // of the last call for this volume; empty: compare everything
 };
 
 enum class Change {

@@ -120,6 +120,7 @@ struct PublishVolume {
     fsatomic::Payload payload;
     VolumeRecord record;
     std::vector<std::string> keep;
+    bool audit = false;  // whatever stamps say, the bytes on disk are compared
 };
 
 // Remove all generations but the current one and those in `keep`. No answer: what is left is swept the next time.

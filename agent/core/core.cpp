@@ -29,8 +29,10 @@ void Core::State::on_timer(Now now) {
                 break;
             case DeadlineKind::Audit:
                 wake_all_tokens();
-                for (const auto& [id, volume] : volumes_)
+                for (const auto& [id, volume] : volumes_) {
+                    volume->audit = true;
                     dirty_volumes_.insert(id);
+                }
                 deadlines_.set(*due, now.boot + settings_.audit_interval);
                 break;
             case DeadlineKind::Token:

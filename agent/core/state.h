@@ -89,6 +89,7 @@ struct VolumeState {
     bool publishing = false;  // until on_published
     bool removing = false;    // until on_removed
     bool look_again = false;  // something changed meanwhile
+    bool audit = false;       // the next publish is to read the bytes
     bool blocked = false;     // something stands where a name of it belongs
     std::optional<BootTime>
         failed_at;             // the last publish, if it failed: it may have replaced a generation all the same

@@ -257,7 +257,8 @@ void Core::State::look_at_volume(VolumeState& volume) {
                           .names = volume.names(),
                           .payload = std::move(*payload),
                           .record = make_record(volume),
-                          .keep = {}};
+                          .keep = {},
+                          .audit = std::exchange(volume.audit, false)};
     for (const VolumeState::Retained& retained : volume.retained)
         publish.keep.push_back(retained.generation);
     volume.publishing = true;

@@ -86,7 +86,7 @@ Result<UniqueFd> open_direct(const std::vector<std::string>& allowed, const std:
     auto [start, rest] = TRY(start_of(allowed, path));
     if (rest.empty())
         return std::move(start);
-    return TRY(fsatomic::open_dir_beneath(start, rest), path);
+    return TRY(fsatomic::open_dir_beneath(start, rest, fsatomic::Mounts::Enter), path);
 }
 
 Result<UniqueFd> make_direct(const std::vector<std::string>& allowed, const std::string& path) {
@@ -94,10 +94,10 @@ Result<UniqueFd> make_direct(const std::vector<std::string>& allowed, const std:
     while (!rest.empty()) {
         const std::string name = rest.substr(0, rest.find('/'));
         rest.erase(0, std::min(name.size() + 1, rest.size()));
-        auto opened = fsatomic::open_dir_beneath(current, name);
+        auto opened = fsatomic::open_dir_beneath(current, name, fsatomic::Mounts::Enter);
         if (!opened && opened.error().code == Errc::NotFound) {
             TRY(make_in(current, name), path);
-            opened = fsatomic::open_dir_beneath(current, name);
+            opened = fsatomic::open_dir_beneath(current, name, fsatomic::Mounts::Enter);
         }
         current = TRY(std::move(opened), path);
     }

@@ -184,7 +184,8 @@ Result<> write_record(const UniqueFd& root, const VolumePath& path, std::string_
                       fsatomic::Durability durability) {
     const std::string name = name_of(path);
     const UniqueFd dir = TRY(fsatomic::make_dirs_beneath(root, directory_of(path.pod_uid),
-                                                         {.above = 0711, .last = 0700, .durability = durability}));
+                                                         {.above = 0711, .last = 0700, .durability = durability}))
+                             .dir;
     if (const auto old = read_text(dir, name); old && old->view() == text)
         return {};
 

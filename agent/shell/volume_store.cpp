@@ -109,7 +109,9 @@ Result<VolumeStore::Place> VolumeStore::make_place(const PublishVolume& command)
     if (path.direct.empty()) {
         fsatomic::DirModes modes = kVolumeModes;
         modes.durability = durability_;
-        return Place{.volume = TRY(fsatomic::make_dirs_beneath(root_, path.str(), modes), "volume directory"),
+        fsatomic::MadeDir made = TRY(fsatomic::make_dirs_beneath(root_, path.str(), modes), "volume directory");
+        return Place{.volume = std::move(made.dir),
+                     .repaired = std::move(made.repaired),
                      .durability = durability_,
                      .mode = modes.last,
                      .strangers = fsatomic::Strangers::Replace};
@@ -128,6 +130,7 @@ Result<VolumeStore::Place> VolumeStore::make_place(const PublishVolume& command)
         TRY(write_record(root_, path, text_of(command.record), durability_), "record");
     TRY(mark(volume, path, pod), path.direct);
     return Place{.volume = std::move(volume),
+                 .repaired = {},
                  .durability = is_memory ? fsatomic::Durability::Memory : fsatomic::Durability::Disk,
                  .mode = {},
                  .strangers = fsatomic::Strangers::Leave};
@@ -138,7 +141,7 @@ Result<UniqueFd> VolumeStore::open_volume(const VolumePath& path) const {
 }
 
 Result<PublishOutcome> VolumeStore::publish(const PublishVolume& command, WallTime now) {
-    const Place place = TRY(make_place(command));
+    Place place = TRY(make_place(command));
 
     Known& known = this->known(command.path, command.keep);
     fsatomic::Options options{.now = now,
@@ -148,6 +151,7 @@ Result<PublishOutcome> VolumeStore::publish(const PublishVolume& command, WallTi
                               .strangers = place.strangers,
                               .retained = known.retained,
                               .caps = {},
+                              .trust = command.audit ? fsatomic::Trust::Bytes : fsatomic::Trust::Stamps,
                               .witness = std::exchange(known.witness, {})};
     auto published = fsatomic::publish(place.volume, command.payload, std::move(options));
     if (!published)
@@ -161,8 +165,8 @@ Result<PublishOutcome> VolumeStore::publish(const PublishVolume& command, WallTi
         (void)watch_->watch(command.path, place.volume, published->generation, directories_of(command.payload));
 
     PublishOutcome outcome{.wrote = published->change == fsatomic::Change::Published,
-                           .repaired = published->was_damaged,
-                           .reason = std::move(published->reason),
+                           .repaired = published->was_damaged || !place.repaired.empty(),
+                           .reason = std::move(place.repaired.empty() ? published->reason : place.repaired),
                            .generation = std::move(published->generation),
                            .older = {},
                            .blocked = std::move(published->blocked)};
@@ -187,7 +191,7 @@ Result<> VolumeStore::publish_record(const PublishVolume& command, Known& known)
 
 Result<> VolumeStore::publish_names(const VolumePath& path, const std::vector<VolumeName>& names) {
     for (const VolumeName& name : names) {
-        const UniqueFd dir = TRY(fsatomic::make_dirs_beneath(by_name_, name.ns + "/" + name.pod, kNameModes));
+        const UniqueFd dir = TRY(fsatomic::make_dirs_beneath(by_name_, name.ns + "/" + name.pod, kNameModes)).dir;
         (void)TRY(fsatomic::ensure_link(dir, name.name, link_target(path)), name.name);
     }
     return {};

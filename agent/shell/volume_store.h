@@ -69,6 +69,7 @@ private:
     // Where a volume is published, and what is different there.
     struct Place {
         UniqueFd volume;
+        std::string repaired;  // of the way there
         fsatomic::Durability durability;
         std::optional<mode_t> mode;
         fsatomic::Strangers strangers;

@@ -187,6 +187,23 @@ TEST_F(CoreRareEvents, AVolumeThatWasMendedIsLookedAtAgainSoonAndThenLaterAndLat
     EXPECT_FALSE(publishing_) << "all was well, so the audit is the next to look";
 }
 
+TEST_F(CoreRareEvents, EveryTenMinutesTheBytesOfEveryVolumeAreCompared) {
+    std::map<std::string, int> audits, looks;
+    world.on_command = [&](const Command& command) {
+        if (const auto* publish = std::get_if<PublishVolume>(&command))
+            ++(publish->audit ? audits : looks)[publish->record.pod];
+    };
+    for (const char* name : {"web", "db"})
+        world.write(std::string(name) + ".yaml", volume_yaml("shop", name, kToken));
+    world.start();
+    world.pass(10min - 1s);
+    EXPECT_TRUE(audits.empty());
+    const std::map<std::string, int> before = looks;
+    world.pass(30min);
+    EXPECT_EQ(audits, (std::map<std::string, int>{{"db", 3}, {"web", 3}}));
+    EXPECT_EQ(looks, before) << "nothing else made anybody look";
+}
+
 TEST_F(CoreRareEvents, AVolumeThatWasTouchedIsComparedAtOnceAndNoOther) {
     for (const char* name : {"web", "db"})
         world.write(std::string(name) + ".yaml", volume_yaml("shop", name, kToken));

@@ -10,6 +10,7 @@
 #include "agent/shell/found_volumes.h"
 #include "agent/shell/record_file.h"
 #include "agent/shell/token_hash.h"
+#include "tests/fsatomic/child.h"
 #include "tests/fsatomic/scratch.h"
 
 namespace tokenlet::agent {
@@ -224,6 +225,53 @@ TEST_P(VolumeStoreOn, SaysWhatStandsInTheWayAndLeavesIt) {
     ASSERT_FALSE(outcome);
     EXPECT_EQ(outcome.error().what.rfind("volume directory: ", 0), 0U) << outcome.error().what;
     EXPECT_EQ(fsatomic::read_whole(root() + "/uid-1/volumes/kubernetes.io~projected"), "mine");
+}
+
+TEST_P(VolumeStoreOn, TellsWhichDirectoryOnTheWayWasDamaged) {
+    VolumeStore store = *open();
+    ASSERT_FALSE(store.publish(publish_of("first"), kNow)->repaired);
+    for (const std::string path : {"uid-1", "uid-1/volumes", "uid-1/volumes/kubernetes.io~projected/api"}) {
+        fs::permissions(root() + "/" + path, fs::perms::owner_all);
+        const auto outcome = store.publish(publish_of("first"), kNow);
+        ASSERT_TRUE(outcome) << outcome.error().what;
+        EXPECT_TRUE(outcome->repaired);
+        EXPECT_EQ(outcome->reason, path + ": mode differs");
+        EXPECT_FALSE(store.publish(publish_of("first"), kNow)->repaired);
+    }
+}
+
+// Somebody has mounted something over a directory of ours, and something that looks like ours lies there.
+TEST_P(VolumeStoreOn, TouchesNothingThatIsMountedOverIt) {
+    for (const std::string path : {"uid-1", "uid-1/volumes", "uid-1/volumes/kubernetes.io~projected/api"}) {
+        SCOPED_TRACE(path);
+        ASSERT_TRUE(open()->publish(publish_of("first"), kNow));
+        const std::string found = fsatomic::in_child([&]() -> std::string {
+            if (!fsatomic::private_mounts() || ::mount("t", (root() + "/" + path).c_str(), "tmpfs", 0, "mode=0700") < 0)
+                return fsatomic::kSkip;
+            const std::string precious = volume() + "/..2026_11_24_06_00_00.1/precious";
+            fs::create_directories(fs::path(precious).parent_path());
+            fs::create_directories(fs::path(record()).parent_path());
+            std::ofstream(precious) << "bytes";
+            std::ofstream(record()) << "bytes";
+            VolumeStore store = *open();
+            if (store.publish(publish_of("second"), kNow))
+                return "published there";
+            const auto earlier = find_volumes(store.root(), {});
+            if (!earlier || earlier->problems.empty())
+                return "looked in there";
+            if (store.sweep({.path = kPath, .keep = {}}))
+                return "swept there";
+            if (store.remove({.path = kPath, .names = {kName}}))
+                return "removed there";
+            if (mode_of(root() + "/" + path) != 0700 || fsatomic::read_whole(precious) != "bytes")
+                return "something was changed";
+            return path != "uid-1" || fsatomic::read_whole(record()) == "bytes" ? "" : "the record was changed";
+        });
+        if (found == fsatomic::kSkip)
+            GTEST_SKIP() << "NOT TESTED: needs the right to mount";
+        EXPECT_EQ(found, "");
+        fs::remove_all(root());
+    }
 }
 
 TEST_P(VolumeStoreOn, IsFoundAgainWithItsTokens) {

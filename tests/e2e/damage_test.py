@@ -101,8 +101,7 @@ class Damage(unittest.TestCase):
                 self.assertTrue(self.whole())
                 break_it()
                 wait_until(self.whole, f"the volume to be whole again, after {name}", patience=RESYNC)
-                if "entered" not in name:  # the modes of directories are set right on the way to them
-                    wait_until(lambda: self.agent.status()["counters"]["repairs"] > repairs, "the repair to be counted")
+                wait_until(lambda: self.agent.status()["counters"]["repairs"] > repairs, "the repair to be counted")
                 repairs = self.agent.status()["counters"]["repairs"]
                 self.assertEqual(before, self.trace(self.outside))
                 self.assertEqual(other, self.trace(self.agent.volume("other").resolve()))

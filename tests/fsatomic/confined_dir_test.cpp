@@ -93,7 +93,7 @@ TEST(OpenBeneath, TakesPathsLongerThanTheKernelDoes) {
     EXPECT_FALSE(exists(scratch.at(std::string(255, 'n'))));
 }
 
-TEST(OpenBeneath, RefusesAMountWhereToldTo) {
+TEST(OpenBeneath, EntersAMountOnlyWhereToldTo) {
     const Scratch scratch;
     ::mkdir(scratch.at("m").c_str(), 0755);
     for (const bool refused : {false, true}) {
@@ -104,9 +104,9 @@ TEST(OpenBeneath, RefusesAMountWhereToldTo) {
             if (refused && !refuse_openat2(ENOSYS))
                 return kSkip;
             const UniqueFd dir = *open_root(scratch.path());  // the old descriptor sees the old mounts
-            if (const auto entered = open_dir_beneath(dir, "m"); !entered)
+            if (const auto entered = open_dir_beneath(dir, "m", Mounts::Enter); !entered)
                 return entered.error().what;
-            const auto opened = open_dir_beneath(dir, "m", Mounts::Refuse);
+            const auto opened = open_dir_beneath(dir, "m");
             return opened || opened.error().os_errno != EXDEV ? "crossed the mount" : "";
         });
         if (found == kSkip)
@@ -120,6 +120,7 @@ TEST(MakeDirsBeneath, MakesAndRepairsTheChainWhateverTheUmask) {
     const mode_t before = ::umask(0077);
     auto made = make_dirs_beneath(scratch.fd(), "uid/volumes/kubernetes.io~projected/kube-api-access");
     ASSERT_TRUE(made) << made.error().what;
+    EXPECT_EQ(made->repaired, "") << "what was made needs no repair";
     ::umask(before);
     const std::map<std::string, mode_t> want{{"uid", 0711},
                                              {"uid/volumes", 0711},
@@ -130,7 +131,9 @@ TEST(MakeDirsBeneath, MakesAndRepairsTheChainWhateverTheUmask) {
     const DirModes modes{.above = 0711, .last = 0755, .durability = Durability::Disk};
     for (const auto& [path, mode] : want) {
         ::chmod(scratch.at(path).c_str(), 0700);
-        ASSERT_TRUE(make_dirs_beneath(scratch.fd(), "uid/volumes/kubernetes.io~projected/kube-api-access", modes));
+        made = make_dirs_beneath(scratch.fd(), "uid/volumes/kubernetes.io~projected/kube-api-access", modes);
+        ASSERT_TRUE(made) << made.error().what;
+        EXPECT_EQ(made->repaired, path + ": mode differs");
         EXPECT_EQ(stat_of(scratch.at(path)).st_mode & 07777, mode) << path << ", alone";
     }
     for (const auto& [path, mode] : want)
@@ -138,6 +141,26 @@ TEST(MakeDirsBeneath, MakesAndRepairsTheChainWhateverTheUmask) {
     ASSERT_TRUE(make_dirs_beneath(scratch.fd(), "uid/volumes/kubernetes.io~projected/kube-api-access", modes));
     for (const auto& [path, mode] : want)
         EXPECT_EQ(stat_of(scratch.at(path)).st_mode & 07777, mode) << path;
+}
+
+TEST(MakeDirsBeneath, LeavesAMountOnTheWayAsItIs) {
+    for (const char* mounted : {"uid", "uid/volumes", "uid/volumes/v"}) {
+        SCOPED_TRACE(mounted);
+        const Scratch scratch;
+        ASSERT_TRUE(make_dirs_beneath(scratch.fd(), "uid/volumes/v"));
+        const std::string found = in_child([&]() -> std::string {
+            if (!private_mounts() || ::mount("t", scratch.at(mounted).c_str(), "tmpfs", 0, "mode=0700") < 0)
+                return kSkip;
+            std::filesystem::create_directories(scratch.at("uid/volumes/v"));
+            const UniqueFd dir = *open_root(scratch.path());  // of this namespace
+            if (make_dirs_beneath(dir, "uid/volumes/v"))
+                return "no error";
+            return (stat_of(scratch.at(mounted)).st_mode & 07777) == 0700 ? "" : "its mode was changed";
+        });
+        if (found == kSkip)
+            GTEST_SKIP() << "NOT TESTED: needs the right to mount";
+        EXPECT_EQ(found, "");
+    }
 }
 
 TEST(MakeDirsBeneath, RefusesLinksAndNamesThatAreNone) {

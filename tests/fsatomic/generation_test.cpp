@@ -128,7 +128,7 @@ TEST(RemoveVolume, TakesTheWholeDirectoryAndFollowsNoLink) {
     const Scratch scratch;
     const Scratch outside;
     write_whole(outside.at("keep"), "bytes");
-    const UniqueFd volume = *make_dirs_beneath(scratch.fd(), "v");
+    const UniqueFd volume = std::move(make_dirs_beneath(scratch.fd(), "v")->dir);
     Publisher publisher(volume);
     ASSERT_TRUE(publisher.publish({{"token", "1"}, {"a/b", "1"}}));
     write_whole(scratch.at("v/foreign"), "");

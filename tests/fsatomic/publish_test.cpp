@@ -5,9 +5,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/xattr.h>
 
 #include <array>
+#include <cstring>
 
 #include "fsatomic/acl.h"
 #include "fsatomic/link.h"
@@ -510,6 +512,24 @@ TEST_P(Publish, DoesNotTrustAWitnessThatIsAsYoungAsTheFile) {
         EXPECT_EQ(outcome->change, Change::None);
         EXPECT_EQ(outcome->witness.settled, settled) << age.count();
     }
+}
+
+// Nothing shows the kernel that a page which is mapped and dirty is written to once more.
+TEST_P(Publish, FindsWhatNoStampTellsWhenItIsToReadTheBytes) {
+    const std::vector<Text> files{{"token", "genuine"}};
+    ASSERT_TRUE(publisher_.publish(files));
+    const UniqueFd file(::open(scratch_.at("token").c_str(), O_RDWR | O_CLOEXEC));
+    void* const mapped = ::mmap(nullptr, 7, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+    ASSERT_NE(mapped, MAP_FAILED);
+    std::memcpy(mapped, "genuine", 7);
+    next_tick();
+    ASSERT_EQ(publisher_.publish(files)->change, Change::None);
+    std::memcpy(mapped, "forged!", 7);
+    ::munmap(mapped, 7);
+    const auto outcome = publisher_.publish_payload(payload_of(files), {.trust = Trust::Bytes});
+    ASSERT_TRUE(outcome) << outcome.error().what;
+    EXPECT_TRUE(outcome->was_damaged);
+    EXPECT_EQ(read_whole(scratch_.at("token")), "genuine");
 }
 
 TEST_P(Publish, KeepsItsWitnessAcrossARetire) {
