@@ -44,6 +44,27 @@ bool same_content(const Object& a, const Object& b) {
         a);
 }
 
+template <class Data>
+bool may_become(const Data& old, const Object& object) {
+    const Data& fresh = std::get<Data>(object);
+    const auto data_of = [](const Data& data) {
+        if constexpr (std::is_same_v<Data, ConfigMap>)
+            return std::tie(data.data, data.binary_data);
+        else
+            return std::tie(data.data);
+    };
+    return !old.immutable || (fresh.immutable && data_of(old) == data_of(fresh));
+}
+
+// Source: pkg/apis/core/validation, ValidateConfigMapUpdate and ValidateSecretUpdate.
+bool may_become(const Object& old, const Object& fresh) {
+    if (const auto* map = std::get_if<ConfigMap>(&old))
+        return may_become(*map, fresh);
+    if (const auto* secret = std::get_if<Secret>(&old))
+        return may_become(*secret, fresh);
+    return true;
+}
+
 // A Pod's uid, "" where the manifest gives none. Only Pods have volumes that are told apart by it.
 std::string pod_uid(const Object& object) {
     const Pod* const pod = std::get_if<Pod>(&object);
@@ -206,7 +227,8 @@ private:
             const auto held = set_.held_.find(identity);
             const bool is_ours = is_first && held != set_.held_.end() && file_of(held->second) == file &&
                                  held->second.state != State::Absent;
-            if (is_first && (is_ours || is_name_free(identity)) && is_uid_free(identity, object)) {
+            if (is_first && (is_ours || is_name_free(identity)) && !is_frozen(identity, object) &&
+                is_uid_free(identity, object)) {
                 accept(file, identity, std::move(object));
                 continue;
             }
@@ -223,7 +245,8 @@ private:
             again = false;
             for (auto at = set_.waiting_.begin(); at != set_.waiting_.end();) {
                 auto& [place, waiting] = *at;
-                if (!is_name_free(waiting.identity) || !is_uid_free(waiting.identity, waiting.object)) {
+                if (!is_name_free(waiting.identity) || is_frozen(waiting.identity, waiting.object) ||
+                    !is_uid_free(waiting.identity, waiting.object)) {
                     ++at;
                     continue;
                 }
@@ -237,6 +260,12 @@ private:
     [[nodiscard]] bool is_name_free(const Identity& identity) const {
         const auto held = set_.held_.find(identity);
         return held == set_.held_.end() || held->second.state != State::Current;
+    }
+
+    // Whether the object is there already, immutable, and otherwise. Until it is forgotten, also when it is absent.
+    [[nodiscard]] bool is_frozen(const Identity& identity, const Object& object) const {
+        const auto held = set_.held_.find(identity);
+        return held != set_.held_.end() && !may_become(held->second.object, object);
     }
 
     [[nodiscard]] bool is_uid_free(const Identity& identity, const Object& object) const {
@@ -306,6 +335,14 @@ private:
             return text + identity.kind + " " + identity.key.str() + " already stands in " + file_of(first) + ", " +
                    place_of(origin_of(first.object)) + "; this one is not used";
         }
+        if (is_frozen(identity, waiting.object))
+            return text + identity.kind + " " + identity.key.str() +
+                   (set_.is_absent(identity)
+                        ? ", of which this is another version, is immutable and leaving; this one waits until it has "
+                          "left"
+                        : " is immutable, and this is another version: give it another name, or take the old one away "
+                          "first and wait until it has left" +
+                              std::string(kStays));
         const std::string uid = pod_uid(waiting.object);
         const Identity owner{identity.kind, set_.uids_.at(uid)};
         const Held& first = set_.held_.at(owner);

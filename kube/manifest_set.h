@@ -11,6 +11,7 @@
 // - Of two documents with one name the first stays, and so does the first of two Pods with one uid: first is the one
 //   already in use; at the same time, the one whose file, then document, comes first. The second takes over when the
 //   first is gone; where they share but a uid, when the first is forgotten, for until then its volumes stand there.
+// - A ConfigMap or Secret that is immutable stays as it is until it is forgotten; another version of it waits.
 // - An object whose document is gone becomes absent and stays until forget(). When it comes back before, it is the same
 //   object. When to forget is the caller's to say; only after listings that were complete (Changes::complete).
 //

@@ -3,6 +3,7 @@
 
     reader.py together VOLUME   reads the token, and the token and keys a and b of one generation: they must match
     reader.py slowly VOLUME     resolves ..data, waits for it to be swapped, and opens the token where it was then
+    reader.py states VOLUME     reads all files of one generation, as a state: of each its mode, and its text without repetition
 
 SIGTERM ends a reader; it prints one JSON object.
 """
@@ -10,6 +11,7 @@ import base64
 import json
 import os
 import signal
+import stat
 import sys
 import time
 
@@ -38,6 +40,7 @@ class Tally:
         self.reads = 0
         self.tokens = set()
         self.values = set()
+        self.states = []
         self.wrong = []
 
     def check_token(self, token: bytes):
@@ -65,7 +68,8 @@ class Tally:
             self.wrong.append(what)
 
     def tell(self):
-        print(json.dumps({"reads": self.reads, "tokens": len(self.tokens), "values": len(self.values), "wrong": self.wrong}))
+        print(json.dumps({"reads": self.reads, "tokens": len(self.tokens), "values": len(self.values), "states": self.states,
+                          "wrong": self.wrong}))
 
 
 def together(volume: str) -> Tally:
@@ -109,6 +113,45 @@ def slowly(volume: str) -> Tally:
     return tally
 
 
+def state_of(directory: int, prefix: str = "") -> dict:
+    state = {}
+    for name in os.listdir(directory):
+        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if stat.S_ISDIR(found.st_mode):
+            inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=directory)
+            try:
+                state |= state_of(inner, f"{prefix}{name}/")
+            finally:
+                os.close(inner)
+            continue
+        text = read_at(directory, name).decode()
+        shown = "TOKEN" if text.count(".") == 2 else text[:1] if text == text[:1] * len(text) and len(text) > 1000 else text
+        state[prefix + name] = [stat.S_IMODE(found.st_mode), shown]
+    return state
+
+
+def state_now(volume: str) -> dict:
+    generation = os.open(f"{volume}/..data", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return state_of(generation)
+    finally:
+        os.close(generation)
+
+
+def states(volume: str) -> Tally:
+    tally = Tally()
+    root = os.open(volume, os.O_RDONLY | os.O_DIRECTORY)
+    while not ending:
+        looked = time.monotonic()
+        try:
+            tally.check_token(read_at(root, "token"))
+            if (state := state_now(volume)) not in tally.states:
+                tally.states.append(state)
+        except OSError as error:
+            tally.missing(error, looked)
+    return tally
+
+
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, end)
-    {"together": together, "slowly": slowly}[sys.argv[1]](sys.argv[2]).tell()
+    {"together": together, "slowly": slowly, "states": states}[sys.argv[1]](sys.argv[2]).tell()

@@ -42,6 +42,15 @@ Decoded secret(const std::string& name, const std::string& value) {
     return {{}, Identity{"Secret", {"shop", name}}, Object(std::move(object))};
 }
 
+Decoded immutable(const std::string& value, bool says_so = true) {
+    ConfigMap object;
+    object.meta.ns = "shop";
+    object.meta.name = "frozen";
+    object.data.emplace("key", value);
+    object.immutable = says_so;
+    return {{}, Identity{"ConfigMap", {"shop", "frozen"}}, Object(std::move(object))};
+}
+
 Decoded bad(std::optional<Identity> identity = {}) {
     return {{}, std::move(identity), fail(Errc::Invalid, "line 3: spec: broken")};
 }
@@ -248,6 +257,29 @@ TEST_F(ManifestSetTest, AnEditThatTakesAnothersUidIsRefusedAndTheOldVersionStays
     EXPECT_THAT(texts(set_.problems()), ElementsAre(HasSubstr("not used; the last good version stays in use")));
     apply(listing(file("b", pod({.name = "web", .uid = "u-2"}))));
     EXPECT_EQ(account("api"), "new");
+}
+
+TEST_F(ManifestSetTest, WhatIsImmutableStaysAsItIsUntilItIsForgotten) {
+    const Identity frozen{"ConfigMap", {"shop", "frozen"}};
+    const auto value = [&] { return set_.config_map(frozen.key)->data.at("key"); };
+    apply(listing(file("a", immutable("old"))));
+    for (const bool says_so : {true, false}) {
+        const Changes changes = apply(listing(file("a", immutable(says_so ? "new" : "old", says_so))));
+        EXPECT_THAT(changes.changed, IsEmpty());
+        EXPECT_EQ(value(), "old");
+        EXPECT_THAT(texts(set_.problems()),
+                    ElementsAre(HasSubstr("ConfigMap shop/frozen is immutable, and this is another version")));
+    }
+    EXPECT_THAT(apply(listing(file("a", immutable("old")))).changed, IsEmpty()) << "it says again what it said";
+    EXPECT_THAT(texts(set_.problems()), IsEmpty());
+
+    apply(without({"a"}));
+    EXPECT_THAT(apply(listing(file("b", immutable("new")))).returned, IsEmpty());
+    EXPECT_THAT(texts(set_.problems()), ElementsAre(HasSubstr("leaving; this one waits until it has left")));
+    EXPECT_EQ(value(), "old");
+    EXPECT_THAT(set_.forget(frozen).changed, ElementsAre(frozen));
+    EXPECT_EQ(value(), "new");
+    EXPECT_THAT(texts(set_.problems()), IsEmpty());
 }
 
 TEST_F(ManifestSetTest, AFailedListingChangesNoObject) {
