@@ -97,7 +97,7 @@ MUTANTS = [
     Mutant("damage while trying again is lost", "agent/core/volumes.cpp",
            "outcome->repaired || failed_before", "outcome->repaired || (failed_before && now.boot < BootTime{})", test="CoreRareEvents.AVolumeThatIsTouchedWhileItIsTriedAgainIsComparedSoonAfter"),
     Mutant("the audit looks at no volume", "agent/core/core.cpp",
-           "                for (const auto& [id, volume] : volumes_)\n                    dirty_volumes_.insert(id);\n                deadlines_", "                deadlines_"),
+           "                    volume->audit = true;\n                    dirty_volumes_.insert(id);\n", "                    volume->audit = true;\n"),
     Mutant("news of an object wakes nobody", "agent/core/objects.cpp",
            "        wake_users({std::string(to_string(what.kind)), what.key});\n}\n\n// No token", "        return;\n}\n\n// No token"),
     Mutant("tokens are asked for before the account is known", "agent/core/registers.cpp",
