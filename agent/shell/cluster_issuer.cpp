@@ -31,17 +31,22 @@ ClusterIssuer::ClusterIssuer(Loop& loop, ApiCaller call, Settings settings)
     const BoundObjectMode mode = settings_.bound_object.mode;
     if (mode == BoundObjectMode::PodSecret || mode == BoundObjectMode::GatedPod)
         own_ = std::make_unique<OwnObjects>(
-            call_, OwnObjects::Settings{.kind = mode == BoundObjectMode::PodSecret ? OwnObjects::Kind::Secret
-                                                                                   : OwnObjects::Kind::GatedPod,
-                                        .node_name = settings_.node_name,
-                                        .host_id = settings_.host_id,
-                                        .namespaces = settings_.own_namespaces,
-                                        .remember = settings_.remember_namespaces,
-                                        .clock = settings_.clock,
-                                        .random = settings_.random,
-                                        .report = [this](Report report) { news_.report(std::move(report)); },
-                                        .on_refusal = [this](const kube::ApiError& error) { advise(error); },
-                                        .look = [this] { news_.look(); }});
+            [this](kube::ApiRequest request, BootTime needed_by, std::move_only_function<void(kube::ApiResult)> done) {
+                wait_for_turn(needed_by, [this, request = std::move(request), done = std::move(done)]() mutable {
+                    call_(std::move(request), std::move(done));
+                });
+            },
+            OwnObjects::Settings{
+                .kind = mode == BoundObjectMode::PodSecret ? OwnObjects::Kind::Secret : OwnObjects::Kind::GatedPod,
+                .node_name = settings_.node_name,
+                .host_id = settings_.host_id,
+                .namespaces = settings_.own_namespaces,
+                .remember = settings_.remember_namespaces,
+                .clock = settings_.clock,
+                .random = settings_.random,
+                .report = [this](Report report) { news_.report(std::move(report)); },
+                .on_refusal = [this](const kube::ApiError& error) { advise(error); },
+                .look = [this] { news_.look(); }});
 }
 
 ClusterIssuer::~ClusterIssuer() {
@@ -58,8 +63,24 @@ void ClusterIssuer::issue(RequestToken ask, std::move_only_function<void(TokenAn
     const auto pod = bound && pods_of_server_.contains(bound->uid) ? PodAtServer::Possible : PodAtServer::Impossible;
     std::vector<Binding::Candidate> candidates =
         binding_.candidates(ask.request, pod, ask.held_binding, settings_.clock().boot);
-    const BootTime needed_by = ask.needed_by;
-    queue_.push(needed_by, {std::move(ask), std::move(done), std::move(candidates)});
+    Attempt attempt{std::move(ask), std::move(done), std::move(candidates)};
+    const kube::TokenRequest& wanted = attempt.ask.request;
+    if (!own_ || !wanted.bound_object_ref)
+        return ask_in_turn(std::move(attempt));
+    const IssuerPod for_pod{
+        {wanted.ns, wanted.bound_object_ref->name}, wanted.bound_object_ref->uid, wanted.service_account};
+    const BootTime needed_by = attempt.ask.needed_by;
+    own_->ensure(for_pod, needed_by, [this, attempt = std::move(attempt)](OwnObjects::Made made) mutable {
+        if (made) {
+            attempt.candidates = {std::move(*made)};
+            return ask_in_turn(std::move(attempt));
+        }
+        advise(made.error());
+        loop_.post([done = std::move(attempt.done), error = std::move(made.error()), alive = alive_]() mutable {
+            if (*alive)
+                done(std::unexpected(TokenFailure{std::move(error.error), error.retry_after}));
+        });
+    });
 }
 
 void ClusterIssuer::tell(TellIssuer news, std::move_only_function<void(Result<IssuerAnswer>)> done) {
@@ -82,10 +103,10 @@ void ClusterIssuer::tell(TellIssuer news, std::move_only_function<void(Result<Is
 std::optional<BootTime> ClusterIssuer::maintain(Now now) {
     if (keys_due_ && *keys_due_ <= now.boot)
         look_at_keys();
-    send_due(now);
-    std::optional<BootTime> next = queue_.next(now.boot);
     const std::optional<BootTime> self_due = settings_.self ? settings_.self->maintain(now) : std::nullopt;
     const std::optional<BootTime> own_due = own_ ? own_->maintain(now) : std::nullopt;
+    send_due(now);
+    std::optional<BootTime> next = queue_.next(now.boot);
     for (const std::optional<BootTime>& due : {keys_due_, self_due, own_due})
         if (due && (!next || *due < *next))
             next = due;
@@ -93,24 +114,18 @@ std::optional<BootTime> ClusterIssuer::maintain(Now now) {
 }
 
 void ClusterIssuer::send_due(Now now) {
-    while (std::optional<Attempt> attempt = queue_.pop(now.boot))
-        send(std::move(*attempt));
+    while (std::optional<std::move_only_function<void()>> call = queue_.pop(now.boot))
+        (*call)();
 }
 
-void ClusterIssuer::send(Attempt attempt) {
-    const kube::TokenRequest& wanted = attempt.ask.request;
-    if (!own_ || !wanted.bound_object_ref)
-        return request(std::move(attempt));
-    const IssuerPod pod{
-        {wanted.ns, wanted.bound_object_ref->name}, wanted.bound_object_ref->uid, wanted.service_account};
-    own_->ensure(pod, [this, attempt = std::move(attempt)](OwnObjects::Made made) mutable {
-        if (!made) {
-            advise(made.error());
-            return attempt.done(std::unexpected(TokenFailure{std::move(made.error().error), made.error().retry_after}));
-        }
-        attempt.candidates = {std::move(*made)};
-        request(std::move(attempt));
-    });
+void ClusterIssuer::wait_for_turn(BootTime needed_by, std::move_only_function<void()> call) {
+    queue_.push(needed_by, std::move(call));
+    news_.look();
+}
+
+void ClusterIssuer::ask_in_turn(Attempt attempt) {
+    const BootTime needed_by = attempt.ask.needed_by;
+    wait_for_turn(needed_by, [this, attempt = std::move(attempt)]() mutable { request(std::move(attempt)); });
 }
 
 void ClusterIssuer::request(Attempt attempt) {
@@ -132,10 +147,7 @@ void ClusterIssuer::answered(Attempt attempt, const kube::TokenRequest& sent, ku
         const bool missing = binding_.is_missing(error, sent, now.boot);
         if (missing && attempt.candidates.size() > 1) {
             attempt.candidates.erase(attempt.candidates.begin());
-            const BootTime needed_by = attempt.ask.needed_by;
-            queue_.push(needed_by, std::move(attempt));
-            news_.look();
-            return;
+            return ask_in_turn(std::move(attempt));
         }
         if (missing && own_ && attempt.ask.request.bound_object_ref)
             own_->forget(attempt.ask.request.bound_object_ref->uid);  // the next try makes it again

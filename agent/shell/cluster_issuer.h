@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A cluster's API server as the agent's issuer.
 //
-// Shapes   TokenIssuer over calls to an API server. Requests go at a kubelet's pace, the one needed first goes first. What a
+// Shapes   TokenIssuer over calls to an API server. Requests, and calls for objects made for Pods, go at a kubelet's pace, the
+//          one needed first goes first. What a
 //          token is bound to is Binding's to say; where that is not what was asked for, the answer says so (rebound).
 //          Accounts and Pods exist there, not by us: being told of Pods makes no call, unless the mode makes objects.
 //          The name of the issuer and the keys it signs with are read at the start, every kKeysPeriod, when asked to look
@@ -73,7 +74,8 @@ private:
     };
 
     void send_due(Now now);
-    void send(Attempt attempt);
+    void wait_for_turn(BootTime needed_by, std::move_only_function<void()> call);
+    void ask_in_turn(Attempt attempt);
     void request(Attempt attempt);
     void answered(Attempt attempt, const kube::TokenRequest& sent, kube::ApiResult result);
     void warn_of_binding(const kube::TokenRequest& request);
@@ -87,8 +89,8 @@ private:
     ApiCaller call_;
     Settings settings_;
     Binding binding_;
-    std::unique_ptr<OwnObjects> own_;  // of the modes that make some
-    PacedQueue<Attempt> queue_;
+    std::unique_ptr<OwnObjects> own_;                    // of the modes that make some
+    PacedQueue<std::move_only_function<void()>> queue_;  // a call each
     IssuerNews news_;
     std::set<std::string> pods_of_server_;  // uids that a manifest gave: the server may know them
     std::set<std::string> unbound_told_;    // namespaces whose tokens are known to be bound to nothing

@@ -27,7 +27,7 @@ kube::ApiError being_deleted(const kube::ObjectKey& key) {
 
 }  // namespace
 
-OwnObjects::OwnObjects(ApiCaller call, Settings settings)
+OwnObjects::OwnObjects(PacedCaller call, Settings settings)
     : call_(std::move(call)),
       settings_(std::move(settings)),
       namespaces_(settings_.namespaces),
@@ -37,8 +37,9 @@ OwnObjects::~OwnObjects() {
     *alive_ = false;
 }
 
-void OwnObjects::call(kube::ApiRequest request, std::move_only_function<void(kube::ApiResult)> done) {
-    call_(std::move(request), [alive = alive_, done = std::move(done)](kube::ApiResult result) mutable {
+void OwnObjects::call(kube::ApiRequest request, BootTime needed_by,
+                      std::move_only_function<void(kube::ApiResult)> done) {
+    call_(std::move(request), needed_by, [alive = alive_, done = std::move(done)](kube::ApiResult result) mutable {
         if (*alive)
             done(std::move(result));
     });
@@ -89,7 +90,7 @@ bool OwnObjects::is_ours(const kube::Node& object) const {
            kube::text_at(object, {"metadata", "labels", kHost}) == settings_.host_id;
 }
 
-void OwnObjects::ensure(const IssuerPod& pod, std::move_only_function<void(Made)> done) {
+void OwnObjects::ensure(const IssuerPod& pod, BootTime needed_by, std::move_only_function<void(Made)> done) {
     if (const auto made = made_.find(pod.uid); made != made_.end())
         return done(made->second);
     if (!present_.contains(pod.uid))
@@ -100,7 +101,7 @@ void OwnObjects::ensure(const IssuerPod& pod, std::move_only_function<void(Made)
     auto& waiting = waiting_[pod.uid];
     waiting.push_back(std::move(done));
     if (waiting.size() == 1)
-        create(pod);
+        create(pod, needed_by);
 }
 
 void OwnObjects::settle(const IssuerPod& pod, Made made) {
@@ -114,16 +115,16 @@ void OwnObjects::settle(const IssuerPod& pod, Made made) {
         follow({.gone = {{pod.pod, pod.uid}}, .present = {}});  // it has left meanwhile
 }
 
-void OwnObjects::create(const IssuerPod& pod) {
+void OwnObjects::create(const IssuerPod& pod, BootTime needed_by) {
     const std::string kind = kind_name();
     const std::string name = name_for(pod.pod, pod.uid);
     call({.method = "POST",
           .path = collection(pod.pod.ns),
           .body = Secret(json_for(pod)),
           .what = kind + " " + pod.pod.ns + "/" + name + ", to bind tokens to"},
-         [this, pod, kind, name](kube::ApiResult result) {
+         needed_by, [this, pod, needed_by, kind, name](kube::ApiResult result) {
              if (!result && result.error().http_status == 409)
-                 return look_at_existing(pod);
+                 return look_at_existing(pod, needed_by);
              if (!result)
                  return settle(pod, std::unexpected(std::move(result.error())));
              const Result<kube::Node> made = kube::parse_json(result->body.view());
@@ -132,42 +133,43 @@ void OwnObjects::create(const IssuerPod& pod) {
 }
 
 // Of an earlier run; or of a Pod that had this name, or another account, before.
-void OwnObjects::look_at_existing(const IssuerPod& pod) {
+void OwnObjects::look_at_existing(const IssuerPod& pod, BootTime needed_by) {
     const kube::ObjectKey key{pod.pod.ns, name_for(pod.pod, pod.uid)};
     const std::string kind = kind_name();
-    call({.path = path_of(key), .what = kind + " " + key.str()}, [this, pod, key, kind](kube::ApiResult result) {
-        if (!result)
-            return settle(pod, std::unexpected(std::move(result.error())));
-        const Result<kube::Node> object = kube::parse_json(result->body.view());
-        if (!object || !is_ours(*object))
-            return settle(
-                pod, std::unexpected(conflict(kind + " " + key.str() + " exists and was not made by this host (its " +
-                                              std::string(kHost) + " would be " + settings_.host_id +
-                                              "): rename this Pod or delete that")));
-        if (!kube::text_at(*object, {"metadata", "deletionTimestamp"}).empty())
-            return settle(pod, std::unexpected(being_deleted(key)));
-        const std::string uid = kube::text_at(*object, {"metadata", "uid"});
-        const std::string pod_uid = kube::text_at(*object, {"metadata", "annotations", kPodUid});
-        // The API server binds a token to a Pod of the same account only.
-        const bool fits = settings_.kind == Kind::Secret ||
-                          kube::text_at(*object, {"spec", "serviceAccountName"}) == pod.service_account;
-        if (pod_uid == pod.uid && fits)
-            return settle(pod, kube::BoundObjectRef{kind, key.name, uid});
-        delete_object(key, uid, pod_uid, [this, pod](Problem error) {
-            if (error)
-                return settle(pod, std::unexpected(std::move(*error)));
-            create(pod);
-        });
-    });
+    call({.path = path_of(key), .what = kind + " " + key.str()}, needed_by,
+         [this, pod, needed_by, key, kind](kube::ApiResult result) {
+             if (!result)
+                 return settle(pod, std::unexpected(std::move(result.error())));
+             const Result<kube::Node> object = kube::parse_json(result->body.view());
+             if (!object || !is_ours(*object))
+                 return settle(pod, std::unexpected(conflict(kind + " " + key.str() +
+                                                             " exists and was not made by this host (its " +
+                                                             std::string(kHost) + " would be " + settings_.host_id +
+                                                             "): rename this Pod or delete that")));
+             if (!kube::text_at(*object, {"metadata", "deletionTimestamp"}).empty())
+                 return settle(pod, std::unexpected(being_deleted(key)));
+             const std::string uid = kube::text_at(*object, {"metadata", "uid"});
+             const std::string pod_uid = kube::text_at(*object, {"metadata", "annotations", kPodUid});
+             // The API server binds a token to a Pod of the same account only.
+             const bool fits = settings_.kind == Kind::Secret ||
+                               kube::text_at(*object, {"spec", "serviceAccountName"}) == pod.service_account;
+             if (pod_uid == pod.uid && fits)
+                 return settle(pod, kube::BoundObjectRef{kind, key.name, uid});
+             delete_object(key, uid, pod_uid, needed_by, [this, pod, needed_by](Problem error) {
+                 if (error)
+                     return settle(pod, std::unexpected(std::move(*error)));
+                 create(pod, needed_by);
+             });
+         });
 }
 
 void OwnObjects::delete_object(const kube::ObjectKey& key, const std::string& uid, const std::string& pod_uid,
-                               std::move_only_function<void(Problem)> done) {
+                               BootTime needed_by, std::move_only_function<void(Problem)> done) {
     dying_.insert(pod_uid);
     const std::string body =
         R"({"apiVersion":"v1","kind":"DeleteOptions","gracePeriodSeconds":0,"preconditions":{"uid":)" +
         kube::json_string(uid) + "}}";
-    call({.method = "DELETE", .path = path_of(key), .body = Secret(body), .what = "removal of " + key.str()},
+    call({.method = "DELETE", .path = path_of(key), .body = Secret(body), .what = "removal of " + key.str()}, needed_by,
          [this, pod_uid, done = std::move(done)](kube::ApiResult result) mutable {
              dying_.erase(pod_uid);
              // 409: another object has that name by now.
@@ -222,7 +224,7 @@ std::optional<BootTime> OwnObjects::maintain(Now now) {
 
 void OwnObjects::remove(const PodIdentity& pod) {
     const kube::ObjectKey key{pod.pod.ns, name_for(pod.pod, pod.uid)};
-    call({.path = path_of(key), .what = "object of Pod " + pod.pod.str()},
+    call({.path = path_of(key), .what = "object of Pod " + pod.pod.str()}, not_urgent(),
          [this, uid = pod.uid, key](kube::ApiResult result) {
              if (!result && result.error().http_status != 404)
                  return removed(uid, std::move(result.error()));
@@ -231,7 +233,7 @@ void OwnObjects::remove(const PodIdentity& pod) {
              const Result<kube::Node> object = kube::parse_json(result->body.view());
              if (!object || !is_ours(*object) || kube::text_at(*object, {"metadata", "annotations", kPodUid}) != uid)
                  return removed(uid, {});
-             delete_object(key, kube::text_at(*object, {"metadata", "uid"}), uid,
+             delete_object(key, kube::text_at(*object, {"metadata", "uid"}), uid, not_urgent(),
                            [this, uid](const Problem& error) { removed(uid, error); });
          });
 }
@@ -264,7 +266,7 @@ void OwnObjects::sweep_in(const std::optional<std::string>& ns) {
           .query = kube::api_query(
               {{"labelSelector", std::string(kManager) + "=tokenlet," + std::string(kHost) + "=" + settings_.host_id}}),
           .what = "our " + resource() + (ns ? " in " + *ns : "")},
-         [this, ns](const kube::ApiResult& result) {
+         not_urgent(), [this, ns](const kube::ApiResult& result) {
              const bool denied = !result && result.error().http_status == 403;
              if (denied && !ns) {
                  for (const std::string& known : namespaces_)
@@ -294,7 +296,7 @@ void OwnObjects::sweep_list(const kube::ApiAnswer& answer) {
             continue;
         ++sweep_calls_;
         delete_object({kube::text_at(object, {"metadata", "namespace"}), kube::text_at(object, {"metadata", "name"})},
-                      kube::text_at(object, {"metadata", "uid"}), pod_uid,
+                      kube::text_at(object, {"metadata", "uid"}), pod_uid, not_urgent(),
                       [this](const Problem& error) { end_of_sweep_call(error); });
     }
 }

@@ -7,6 +7,7 @@
 //          among these: in all namespaces, or where that is denied, in those of Pods and those that earlier runs remembered.
 //          What cannot be removed is tried again by maintain(), which says when it wants to be called: nobody
 //          waits for it. A Pod that is back meanwhile keeps its object.
+//          Calls go through a PacedCaller: those for a token are as urgent as it is, removals may wait.
 // Units    base/time.h.
 // Owns     what it knows of its objects. Calls under way are the client's.
 // Threads  the loop's.
@@ -17,6 +18,7 @@
 // that somebody else made, or made again, stays. The id is a random one, because two hosts may have one name.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <expected>
 #include <functional>
@@ -29,8 +31,8 @@
 
 #include "agent/config.h"
 #include "agent/core/command.h"
-#include "agent/shell/api_caller.h"
 #include "base/time.h"
+#include "kube/api_client.h"
 #include "kube/token_request.h"
 
 namespace tokenlet::kube {
@@ -38,6 +40,13 @@ struct Node;
 }
 
 namespace tokenlet::agent {
+
+// An ApiCaller that keeps to a pace: of the calls that wait, the one that is needed first goes first.
+using PacedCaller =
+    std::function<void(kube::ApiRequest, BootTime needed_by, std::move_only_function<void(kube::ApiResult)>)>;
+
+// Later than the first token of a Pod is: thousands that leave hold up nobody who comes.
+inline constexpr std::chrono::minutes kRemovalMayWait{5};
 
 class OwnObjects {
 public:
@@ -59,10 +68,10 @@ public:
         std::function<void()> look{};  // maintain() wants to be called
     };
 
-    OwnObjects(ApiCaller call, Settings settings);
+    OwnObjects(PacedCaller call, Settings settings);
     ~OwnObjects();
 
-    void ensure(const IssuerPod& pod, std::move_only_function<void(Made)> done);
+    void ensure(const IssuerPod& pod, BootTime needed_by, std::move_only_function<void(Made)> done);
     // What ensure() gave is not there any more.
     void forget(const std::string& pod_uid) { made_.erase(pod_uid); }
 
@@ -86,12 +95,13 @@ private:
         Retry retry;
     };
 
-    void create(const IssuerPod& pod);
-    void look_at_existing(const IssuerPod& pod);
+    void create(const IssuerPod& pod, BootTime needed_by);
+    void look_at_existing(const IssuerPod& pod, BootTime needed_by);
     void settle(const IssuerPod& pod, Made made);
-    void call(kube::ApiRequest request, std::move_only_function<void(kube::ApiResult)> done);
+    void call(kube::ApiRequest request, BootTime needed_by, std::move_only_function<void(kube::ApiResult)> done);
     void delete_object(const kube::ObjectKey& key, const std::string& uid, const std::string& pod_uid,
-                       std::move_only_function<void(Problem)> done);
+                       BootTime needed_by, std::move_only_function<void(Problem)> done);
+    [[nodiscard]] BootTime not_urgent() const { return settings_.clock().boot + kRemovalMayWait; }
     void remove(const PodIdentity& pod);
     void removed(const std::string& pod_uid, const Problem& error);
     void sweep();
@@ -110,7 +120,7 @@ private:
     [[nodiscard]] std::string json_for(const IssuerPod& pod) const;
     [[nodiscard]] bool is_ours(const kube::Node& object) const;
 
-    ApiCaller call_;
+    PacedCaller call_;
     Settings settings_;
     std::map<std::string, kube::BoundObjectRef> made_;  // by the Pod's uid
     std::map<std::string, std::vector<std::move_only_function<void(Made)>>> waiting_;

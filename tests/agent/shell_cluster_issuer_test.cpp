@@ -334,6 +334,36 @@ TEST_F(ClusterIssuerTest, ThousandsThatAreDueDoNotStarveAnUrgentOne) {
     EXPECT_EQ(seconds, 97U) << "nobody is forgotten, and the pace is used";
 }
 
+TEST_F(ClusterIssuerTest, ObjectsOfPodsGoAtTheSamePaceAndThoseOfPodsThatLeaveAfterThoseThatCome) {
+    start(BoundObjectMode::PodSecret, {.per_second = 50, .burst = 100});
+    forget_discovery();
+    TellIssuer leaving{.ticket = 1, .accounts_gone = {}, .pods_gone = {}, .accounts = {}, .pods = {}};
+    for (int i = 0; i < 500; ++i)
+        leaving.pods_gone.push_back({{"shop", "old"}, "u-old-" + std::to_string(i)});
+    issuer->tell(std::move(leaving), [](const Result<IssuerAnswer>&) {});
+    EXPECT_EQ(sent.size(), 100U) << "a burst";
+    now.boot += 1s;
+    issuer->tell({.ticket = 2,
+                  .accounts_gone = {},
+                  .pods_gone = {},
+                  .accounts = {},
+                  .pods = {{{"shop", "web-0"}, "u-1", "web", true}}},
+                 [](const Result<IssuerAnswer>&) {});
+    issuer->maintain(now);
+    EXPECT_EQ(sent.size(), 150U);
+    ask();
+    EXPECT_EQ(sent.size(), 150U) << "the pace holds for what is made, too";
+    now.boot += 20ms;
+    issuer->maintain(now);
+    ASSERT_EQ(sent.back().path, "/api/v1/namespaces/shop/secrets");
+    sent.back().done(kube::ApiAnswer{.http_status = 201, .body = Secret(R"({"metadata":{"uid":"s-1"}})")});
+    EXPECT_EQ(sent.size(), 151U) << "and for the token that is bound to it";
+    now.boot += 20ms;
+    issuer->maintain(now);
+    EXPECT_EQ(sent.back().path, "/api/v1/namespaces/shop/serviceaccounts/web/token");
+    EXPECT_THAT(sent.back().body, HasSubstr(R"("uid":"s-1")"));
+}
+
 TEST_F(ClusterIssuerTest, TellsTheNameAndTheKeysAndLooksForOthers) {
     start(BoundObjectMode::None);
     ASSERT_EQ(sent.size(), 1U);

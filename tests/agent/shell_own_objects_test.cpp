@@ -40,7 +40,7 @@ struct OwnObjectsTest : ::testing::Test {
 
     void start(OwnObjects::Kind kind, std::vector<IssuerPod> pods = {kPod}) {
         own.emplace(
-            [this](kube::ApiRequest request, std::move_only_function<void(kube::ApiResult)> done) {
+            [this](kube::ApiRequest request, BootTime, std::move_only_function<void(kube::ApiResult)> done) {
                 const std::string call = request.method + " " + request.path;
                 calls.push_back(call);
                 if (!request.body.empty())
@@ -75,7 +75,7 @@ struct OwnObjectsTest : ::testing::Test {
         return kube::ApiAnswer{.http_status = 200, .body = Secret(json)};
     }
     void ensure(const IssuerPod& pod = kPod) {
-        own->ensure(pod, [this](OwnObjects::Made result) { made.push_back(std::move(result)); });
+        own->ensure(pod, now.boot, [this](OwnObjects::Made result) { made.push_back(std::move(result)); });
     }
     void leave(const IssuerPod& pod = kPod) { own->follow({.gone = {{pod.pod, pod.uid}}, .present = {}}); }
     // A start, with these Pods.
