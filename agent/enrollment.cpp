@@ -110,10 +110,9 @@ std::vector<EnrolledObject> objects_for(const Enrollment& enrollment) {
                                ", kind: Role, name: " + kube::json_string(role) +
                                "}\nsubjects:\n- {kind: ServiceAccount, namespace: " + kube::json_string(account.ns) +
                                ", name: " + kube::json_string(account.name) + "}\n"});
-        objects.push_back(
-            {"Secret " + ns + "/" + enrollment.secret_name,
-             kube::api_path({"api", "v1", "namespaces", ns, "secrets", enrollment.secret_name}),
-             head("v1", "Secret", ns, enrollment.secret_name, node) + "type: tokenlet.dev/bound-object\n"});
+        objects.push_back({"Secret " + ns + "/" + enrollment.secret_name,
+                           kube::api_path({"api", "v1", "namespaces", ns, "secrets", enrollment.secret_name}),
+                           head("v1", "Secret", ns, enrollment.secret_name, node) + std::string(kSecretType)});
     }
     return objects;
 }

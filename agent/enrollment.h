@@ -21,6 +21,9 @@
 
 namespace tokenlet::agent {
 
+// The last line of a Secret that tokens are bound to.
+inline constexpr std::string_view kSecretType = "type: tokenlet.dev/bound-object\n";
+
 struct Enrollment {
     std::string node;                     // for labels and names
     kube::ObjectKey account;              // of the agent itself

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
@@ -81,17 +82,26 @@ Result<Secret> ca_of(const kube::Cluster& cluster) {
     return read_all(file.get(), kMostCaBytes, path);
 }
 
-Result<> apply(agent::BlockingClient& client, const agent::EnrolledObject& object) {
-    const kube::ApiResult applied =
+// An administrator may have made the Secret by hand. Its type, which cannot be changed, is nothing that tokens depend on.
+bool has_another_type(const kube::ApiError& refusal, const agent::EnrolledObject& object) {
+    return refusal.http_status == 422 && object.yaml.ends_with(agent::kSecretType) &&
+           std::ranges::any_of(refusal.causes, [](const kube::StatusCause& cause) { return cause.field == "type"; });
+}
+
+Result<> apply(agent::BlockingClient& client, agent::EnrolledObject object) {
+    kube::ApiResult applied =
         client.call({.method = "PATCH",
                      .path = object.path,
                      .query = kube::api_query({{"fieldManager", "tokenlet-enroll"}, {"force", "true"}}),
                      .body = Secret(object.yaml),
                      .content_type = "application/apply-patch+yaml",
                      .what = object.what});
-    if (!applied)
-        return std::unexpected(applied.error().error);
-    return {};
+    if (applied)
+        return {};
+    if (!has_another_type(applied.error(), object))
+        return std::unexpected(std::move(applied.error().error));
+    object.yaml.resize(object.yaml.size() - agent::kSecretType.size());
+    return apply(client, std::move(object));
 }
 
 // Rights are only ever added: what the Role that is there grants goes into the one that is applied.

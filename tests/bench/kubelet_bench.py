@@ -25,7 +25,7 @@ try:
     import control_plane
 except SystemExit:
     sys.exit(0)
-from agent_test import Agent
+from agents import Agent
 
 TURNS = int(os.environ.get("TURNS", "40"))
 PODS = int(os.environ.get("PODS", "400"))

@@ -18,7 +18,7 @@ import unittest
 HERE = pathlib.Path(__file__).parent
 sys.path.append(str(HERE.parent / "cluster"))
 import control_plane
-from agent_test import Agent
+from agents import Agent
 from processes import Server, daemon
 
 BUILT = pathlib.Path(os.environ.get("CLIENTS", HERE.parents[1] / "build/clients"))

@@ -9,7 +9,6 @@ import json
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -18,7 +17,7 @@ import urllib.parse
 
 import control_plane
 import proxy
-from agent_test import Agent
+from agents import Agent, AgentInPod
 from control_plane import daemon
 from proxy import Slowly
 
@@ -291,35 +290,6 @@ class InPodCase(DirectCase):
 
     def give(self):
         self.agent.publish(token=self.test.token, authorities=self.test.cluster.ca.read_text())
-
-
-class AgentInPod(Agent):
-    @staticmethod
-    def is_possible() -> bool:
-        return subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/run"], capture_output=True).returncode == 0
-
-    def configure(self, **settings):
-        super().configure(**settings, issuer="kubernetes: {inCluster: true}")
-
-    def publish(self, *, token: str, authorities: str):
-        directory = self.base / "account"
-        generation = directory / f"..{time.monotonic_ns()}"
-        generation.mkdir(parents=True)
-        for name, text in (("token", token), ("ca.crt", authorities), ("namespace", "shop")):
-            (generation / name).write_text(text)
-            if not (directory / name).is_symlink():
-                (directory / name).symlink_to(f"..data/{name}")
-        (directory / "..data_tmp").symlink_to(generation.name)
-        (directory / "..data_tmp").rename(directory / "..data")
-
-    def start(self):
-        """With a /run of its own."""
-        prepare = ('mount -t tmpfs tmpfs /run && mkdir -p /var/run/secrets/kubernetes.io && '
-                   'ln -s "$0" /var/run/secrets/kubernetes.io/serviceaccount && exec "$@"')
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(
-                ["unshare", "--mount", "sh", "-c", prepare, self.base / "account", self.binary, "agent", "--config", self.config],
-                stdout=log, stderr=log, env={**os.environ, **self.environment})
 
 
 class Reader(threading.Thread):
