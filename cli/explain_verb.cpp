@@ -87,6 +87,10 @@ std::string explain_volume(const VolumeAnswer& volume, WallTime now) {
         widest = std::max(widest, printable(file.path).size());
     for (const FileAnswer& file : volume.files)
         text += explain_file(file, widest, now);
+    for (const FileMountAnswer& mount : volume.file_mounts)
+        text += "  " + (mount.file.empty() ? "one generation of it" : printable(mount.file)) + " is mounted at " +
+                printable(mount.mounted_at) +
+                " and will never change there: mount the directory, see `tokenlet mounts`\n";
     return text;
 }
 

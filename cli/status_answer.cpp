@@ -63,6 +63,9 @@ VolumeAnswer read_volume(const json& object) {
                                 .last_error = text(file, "lastError"),
                                 .retries_at = time(file, "retriesAt")});
     });
+    for_each_object(object, "fileMounts", [&](const json& mount) {
+        volume.file_mounts.push_back({.file = text(mount, "file"), .mounted_at = text(mount, "mountedAt")});
+    });
     return volume;
 }
 

@@ -32,6 +32,11 @@ struct FileAnswer {
     std::optional<WallTime> retries_at;
 };
 
+struct FileMountAnswer {
+    std::string file;  // empty: the whole generation
+    std::string mounted_at;
+};
+
 struct VolumeAnswer {
     std::string name;
     std::string path;
@@ -39,6 +44,7 @@ struct VolumeAnswer {
     std::string error;
     std::uint64_t rotations = 0;
     std::vector<FileAnswer> files;
+    std::vector<FileMountAnswer> file_mounts = {};
 };
 
 struct PodAnswer {

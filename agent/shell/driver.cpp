@@ -2,6 +2,7 @@
 #include "agent/shell/driver.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 #include <variant>
 
@@ -57,6 +58,42 @@ void Driver::say_what_is_not_watched() {
             .event = "not every volume can be watched, damage to the others shows at the next audit; raise "
                      "fs.inotify.max_user_watches",
             .fields = {}});
+}
+
+void Driver::plan_look_at_mounts() {
+    if (!parts_.mounts || chores_.deadline(Chore::LookAtMounts))
+        return;
+    const BootTime soon = parts_.clock().boot + kMountsDelay;
+    chores_.set(Chore::LookAtMounts, mounts_seen_ ? std::max(soon, *mounts_seen_ + kMountsInterval) : soon);
+}
+
+// In the pool: it reads a file for each process.
+void Driver::look_at_mounts() {
+    parts_.loop.work([mounts = parts_.mounts, self = self_]() -> Task {
+        return [found = mounts->find(), self]() mutable {
+            if (*self != nullptr)
+                (*self)->say_what_is_mounted(std::move(found));
+        };
+    });
+}
+
+void Driver::say_what_is_mounted(std::vector<FileMount> found) {
+    std::vector<FileMount> added;
+    std::ranges::set_difference(found, file_mounts_, std::back_inserter(added));
+    file_mounts_ = std::move(found);
+    if (added.empty())
+        return;
+    for (const PodStatus& pod : status().pods)
+        for (const VolumeStatus& volume : pod.volumes)
+            for (const FileMount& mount : added)
+                if (mount.volume == volume.path)
+                    report({.level = Report::Level::Warn,
+                            .event = "a mount shows one generation of a volume and will never show another; mount the "
+                                     "volume's directory, as `tokenlet mounts` prints it",
+                            .fields = {{"pod", pod.ns + "/" + pod.name},
+                                       {"volume", volume.name},
+                                       {"file", mount.file},
+                                       {"mounted_at", mount.point}}});
 }
 
 // The way of every event.
@@ -120,6 +157,7 @@ void Driver::on_alarm() {
         switch (*chore) {
             case Chore::Resync:
                 look_at_manifests(kube::Look::Everything, now);
+                plan_look_at_mounts();
                 break;
             case Chore::Watchdog:
                 watchdog_->feed();
@@ -128,6 +166,10 @@ void Driver::on_alarm() {
             case Chore::WatchVolumes:
                 if (!watch_volumes())
                     chores_.set(Chore::WatchVolumes, now.boot + kTouchInterval);
+                break;
+            case Chore::LookAtMounts:
+                mounts_seen_ = now.boot;
+                look_at_mounts();
                 break;
             case Chore::Call:
                 if (Task call = std::exchange(call_, nullptr))
@@ -272,6 +314,8 @@ void Driver::carry_out(PublishVolume&& command, Now now) {
     parts_.publisher->publish(std::move(command), now,
                               [this, path = std::move(path)](const Result<PublishOutcome>& outcome) {
                                   --unanswered_;
+                                  if (outcome && outcome->wrote)
+                                      plan_look_at_mounts();
                                   tell([&](Core& core, Now at) { core.on_published(at, path, outcome); });
                                   say_what_is_not_watched();
                               });

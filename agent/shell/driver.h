@@ -18,6 +18,7 @@
 #include <string>
 
 #include "agent/core/core.h"
+#include "agent/shell/file_mounts.h"
 #include "agent/shell/identity_store.h"
 #include "agent/shell/log.h"
 #include "agent/shell/loop.h"
@@ -35,6 +36,11 @@ namespace tokenlet::agent {
 
 // Between two looks at what was touched: somebody may touch things without end.
 inline constexpr std::chrono::seconds kTouchInterval{1};
+
+// From something published to a look at who has mounted single files, and between two looks. A mount is stale then, not before,
+// and a container's is made in a while.
+inline constexpr std::chrono::seconds kMountsDelay{1};
+inline constexpr std::chrono::seconds kMountsInterval{10};
 
 // Where inotify does not tell of every change, looking often has to do.
 inline constexpr std::chrono::seconds kUntrustedResync{20};
@@ -58,6 +64,7 @@ public:
         Duration resync;
         ObjectSource* objects = nullptr;                 // null: manifests are all there is
         std::shared_ptr<VolumeWatch> volume_watch = {};  // null: damage shows at the audit
+        std::shared_ptr<const FileMounts> mounts = {};   // null: nobody looks
     };
 
     explicit Driver(Parts parts);
@@ -87,9 +94,10 @@ public:
 
     void report(const Report& report);
     [[nodiscard]] Status status() const;
+    [[nodiscard]] const std::vector<FileMount>& file_mounts() const noexcept { return file_mounts_; }
 
 private:
-    enum class Chore { Resync, Watchdog, Call, WatchVolumes };
+    enum class Chore { Resync, Watchdog, Call, WatchVolumes, LookAtMounts };
 
     template <class Event>
     void tell(Event event);
@@ -98,6 +106,9 @@ private:
     [[nodiscard]] Result<> watch_volumes();
     void look_at_touched_volumes();
     void say_what_is_not_watched();
+    void plan_look_at_mounts();
+    void look_at_mounts();
+    void say_what_is_mounted(std::vector<FileMount> found);
     void settle_up(Now now);
     void arm(Now now);
     void on_alarm();
@@ -118,6 +129,8 @@ private:
     Watch manifests_watch_;
     Watch volumes_watch_;
     bool said_what_is_not_watched_ = false;
+    std::vector<FileMount> file_mounts_;   // of the last look, sorted
+    std::optional<BootTime> mounts_seen_;  // when that was
     std::deque<Command> pending_;
     std::deque<SaveIdentities> saves_;  // the first is under way in the pool
     std::size_t unanswered_ = 0;

@@ -311,6 +311,9 @@ private:
             .resync = configuration_.manifests.resync,
             .objects = objects_.get(),
             .volume_watch = volume_watch,
+            .mounts = mode_ == Mode::Once
+                          ? nullptr
+                          : std::make_shared<const FileMounts>(FileMounts::open(configuration_.volumes)),
         });
         TRY(driver_->start([this] { on_settled(); }, [this](const Error& error) { on_listing_failed(error); }));
         if (mode_ == Mode::Once)
@@ -364,10 +367,11 @@ private:
             *loop_, socket,
             {.snapshot =
                  [this] {
-                     return [this, status = driver_->status()] {
+                     return [this, status = driver_->status(), mounts = driver_->file_mounts()] {
                          return status_json(status, {.root = root_,
                                                      .root_path = configuration_.volumes.root,
-                                                     .node_name = configuration_.node_name});
+                                                     .node_name = configuration_.node_name,
+                                                     .file_mounts = mounts});
                      };
                  },
              .unready = [this] { return troubles_of(driver_->status()); },

@@ -51,12 +51,17 @@ ordered_json volume_json(const VolumeStatus& volume, const StatusContext& contex
     ordered_json files = ordered_json::array();
     for (const FileStatus& file : volume.files)
         files.push_back(file_json(file, volume.path, context));
+    ordered_json mounts = ordered_json::array();
+    for (const FileMount& mount : context.file_mounts)
+        if (mount.volume == volume.path)
+            mounts.push_back({{"file", mount.file}, {"mountedAt", mount.point}});
     return {{"name", volume.name},
             {"path", volume.path.starts_with('/') ? volume.path : context.root_path + "/" + volume.path},
             {"ready", volume.ready},
             {"error", volume.error},
             {"rotations", volume.rotations},
-            {"files", std::move(files)}};
+            {"files", std::move(files)},
+            {"fileMounts", std::move(mounts)}};
 }
 
 ordered_json pod_json(const PodStatus& pod, const StatusContext& context) {
