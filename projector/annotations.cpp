@@ -16,11 +16,16 @@ namespace {
 
 constexpr std::string_view kPrefix = "tokenlet.dev/";
 constexpr std::string_view kKnown[] = {kReadersAnnotation, kGraceAnnotation, kPathAnnotation, kUidMapAnnotation};
-constexpr std::string_view kLater[] = {"tokenlet.dev/notify", "tokenlet.dev/in-place"};
+constexpr std::string_view kLater[] = {"tokenlet.dev/notify"};
+constexpr std::string_view kInPlace = "tokenlet.dev/in-place";
 
 Result<> check_name(std::string_view name) {
     if (std::ranges::find(kLater, name) != std::end(kLater))
         return fail(Errc::Invalid, "this version does not carry it out; remove it");
+    if (name == kInPlace)
+        return fail(Errc::Invalid,
+                    "files are not written in place, since readers would find torn ones; mount the volume's directory, "
+                    "as `tokenlet mounts` prints it");
     if (std::ranges::find(kKnown, name) == std::end(kKnown))
         return fail(Errc::Invalid, "unknown annotation" + did_you_mean(name, kKnown));
     return {};

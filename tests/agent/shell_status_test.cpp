@@ -51,7 +51,16 @@ TEST(StatusJson, HasTheFieldsThatTheFormPromises) {
         R"("uid":"uid","serviceAccount":"","ready":true,"leaving":false,"message":"","volumes":[{"name":"api",)"
         R"("path":"/run/pods/uid/volumes/kubernetes.io~projected/api","ready":true,"error":"","rotations":0,"files":[)"
         R"({"path":"token","kind":"serviceAccountToken","audience":"vault","issuedAt":"2026-11-24T06:00:00Z",)"
-        R"("expiresAt":null,"validUntil":null,"rotatesAt":null,"rule":"","lastReadAt":null,"failures":0,"retriesAt":null,"lastError":""}]}]}]})");
+        R"("expiresAt":null,"validUntil":null,"rotatesAt":null,"rule":"","lastReadAt":null,"failures":0,"retriesAt":null,"lastError":""}],"fileMounts":[]}]}]})");
+}
+
+TEST(StatusJson, ShowsMountsThatStayAsTheyAreWithTheirVolume) {
+    const Scratch scratch;
+    StatusContext context{.root = scratch.fd(), .root_path = "/run/pods", .node_name = "edge"};
+    context.file_mounts = {{"another/volume", "token", "/elsewhere"},
+                           {"uid/volumes/kubernetes.io~projected/api", "token", "/in/a container"}};
+    const std::string json = status_json(sample(), context);
+    EXPECT_NE(json.find(R"("fileMounts":[{"file":"token","mountedAt":"/in/a container"}])"), std::string::npos) << json;
 }
 
 TEST(StatusJson, TellsWhenATokenWasLastRead) {

@@ -22,7 +22,8 @@ constexpr std::string_view kAnswer = R"({"removalHeld": "", "pods": [
   {"namespace": "stage", "name": "web", "uid": "u-2", "ready": false, "leaving": true, "message": "not ready", "volumes": [
     {"name": "api", "path": "/p", "ready": false, "error": "disk full", "rotations": 1, "files": [
       {"path": "token", "kind": "serviceAccountToken", "audience": "", "issuedAt": "2026-11-24T04:30:00Z", "expiresAt": "2026-11-24T05:30:00Z",
-       "rotatesAt": "2026-11-24T05:18:00Z", "rule": "maxAge", "lastReadAt": null, "failures": 3, "lastError": "no \u001b route", "retriesAt": "2026-11-24T05:39:20Z"}]}]}]})";
+       "rotatesAt": "2026-11-24T05:18:00Z", "rule": "maxAge", "lastReadAt": null, "failures": 3, "lastError": "no \u001b route", "retriesAt": "2026-11-24T05:39:20Z"}],
+     "fileMounts": [{"file": "token", "mountedAt": "/srv/\u001btoken"}, {"file": "", "mountedAt": "/sa"}]}]}]})";
 
 TEST(Explanation, SaysOfEachFileWhatHappensNextAndWhy) {
     const Result<std::string> text = explanation(kAnswer, "production/web", kNow);
@@ -61,7 +62,10 @@ TEST(Explanation, SaysWhatFailedAndWhenItIsTriedAgain) {
         "for it\n"
         "          nobody has read it since it was written\n"
         "          failed 3 times in a row: no ? route\n"
-        "          next try in 20s\n");
+        "          next try in 20s\n"
+        "  token is mounted at /srv/?token and will never change there: mount the directory, see `tokenlet mounts`\n"
+        "  one generation of it is mounted at /sa and will never change there: mount the directory, see `tokenlet "
+        "mounts`\n");
 }
 
 TEST(Explanation, SaysHowLongACopyOfATokenIsGoodThatTheServerExtends) {

@@ -14,6 +14,8 @@ WARNING = "a mount shows one generation of a volume"
 @unittest.skipUnless(os.geteuid() == 0, "NOT TESTED: only root can mount")
 class FileMount(unittest.TestCase):
     def setUp(self):
+        if subprocess.run(["unshare", "-m", "mount", "--bind", "/", "/"], capture_output=True, check=False).returncode != 0:
+            self.skipTest("NOT TESTED: nothing can be mounted here")
         self.agent = daemon.Daemon()
         self.addCleanup(self.agent.__exit__)
 
@@ -25,7 +27,7 @@ class FileMount(unittest.TestCase):
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
-        self.assertEqual("mounted\n", process.stdout.readline(), "NOT TESTED: nothing can be mounted here")
+        self.assertEqual("mounted\n", process.stdout.readline())
 
     def warnings(self, point) -> list:
         return [line for line in self.agent.log().splitlines() if WARNING in line and line.endswith(f"mounted_at={point}")]

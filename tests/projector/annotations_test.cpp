@@ -48,6 +48,7 @@ TEST(Annotations, ThatCannotBeCarriedOutAreRefusedByName) {
         {"tokenlet.dev/uid-map", "alice", "'alice' is not podman:USER"},
         {"tokenlet.dev/uid-map", "docker:alice", "'docker:alice' is not podman:USER"},
         {"tokenlet.dev/uid-map", "podman:a:b", "'podman:a:b' is not podman:USER"},
+        {"tokenlet.dev/in-place", "data/token", "mount the volume's directory, as `tokenlet mounts` prints it"},
         {"tokenlet.dev/notify", "app", "this version does not carry it out; remove it"},
         {"tokenlet.dev/grace", "2h", "'2h' is not between 0s and 1h"},
         {"tokenlet.dev/grace", "-1s", "-1s"},
