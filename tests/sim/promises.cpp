@@ -151,15 +151,18 @@ void Promises::see(const AnswerSeen& seen) {
     held_[key] = std::move(given);
 }
 
-// Two volumes that a reboot left with different tokens of one key: which is younger, only their wall clocks say.
+// Two volumes that a reboot left with different tokens of one key: which is younger, only their wall clocks say. And the
+// younger one may be in a volume that nobody wants any more.
 bool Promises::adopted_another(const std::string& key, const std::string& text) {
     const auto held = held_.find(key);
     if (held == held_.end())
         return false;
     for (const auto& [path, volume] : on_disk_) {
         for (const auto& [file, token] : volume.tokens) {
+            const FleetPod* pod = pod_of(path.pod_uid);
+            const bool alone = path.volume == "v" && pod != nullptr && !pod->shown.second_volume;
             if (!token.is_adoptable() || token.key != key || token.given.text != text ||
-                !(token.given.rebooted || held->second.rebooted))
+                !(alone || token.given.rebooted || held->second.rebooted))
                 continue;
             held->second = token.given;
             return true;
@@ -225,8 +228,10 @@ void Promises::see_publish(const agent::PublishVolume& publish, End end) {
         if (held == held_.end())
             continue;
         const auto before = disk.tokens.find(token.path);
-        if (pod != nullptr)
+        if (pod != nullptr) {
             adopt(held->second, *pod);
+            believe_younger(held->second, *pod);
+        }
         if (before != disk.tokens.end() && pod != nullptr && before->second.given.text != held->second.text)
             check_token(*pod, publish.path, token.path, before->second);  // was it replaced in time?
         OnDisk& now_there = fresh[token.path];
@@ -326,7 +331,9 @@ void Promises::find_tokens() {
             token.given.other_boot = token.boot != boot_;
             token.given.rebooted |= token.given.other_boot;
             const auto [held, first] = held_.emplace(token.key, token.given);
-            if (!first && held->second.at < token.given.at)
+            const bool surer =
+                held->second.text == token.given.text && held->second.other_boot && !token.given.other_boot;
+            if (!first && (surer || held->second.at < token.given.at))
                 held->second = token.given;
         }
     }
@@ -339,6 +346,23 @@ void Promises::adopt(Given& given, const FleetPod& pod) {
     given.other_boot = false;
     const Duration age = pod.shown.since_wall - given.at_wall;
     given.at = *pod.shown.since - (age < Duration::zero() ? given.ttl : age);
+}
+
+// Of two records of a token, one from before a reboot, the agent believes the one that has it younger.
+void Promises::believe_younger(Given& given, const FleetPod& pod) {
+    if (!given.rebooted)
+        return;
+    for (const char* volume : {"v", "w"}) {
+        const auto disk = on_disk_.find(pod.path_of(volume));
+        if (disk == on_disk_.end())
+            continue;
+        for (auto& [file, token] : disk->second.tokens) {
+            if (token.given.text != given.text || !token.is_adoptable())
+                continue;
+            adopt(token.given, pod);
+            given.at = std::max(given.at, token.given.at);
+        }
+    }
 }
 
 // What was under way through it is given up.
@@ -445,6 +469,7 @@ std::optional<std::pair<BootTime, std::string>> Promises::bad_since(const Given&
 void Promises::check_token(const FleetPod& pod, const agent::VolumePath& path, const std::string& file, OnDisk& token) {
     ++checks_;
     adopt(token.given, pod);
+    believe_younger(token.given, pod);
     const auto bad = bad_since(token.given, pod);
     if (!bad)
         return;

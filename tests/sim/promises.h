@@ -113,6 +113,7 @@ private:
     [[nodiscard]] bool is_on_disk(const std::string& uid, const std::string& key) const;
     [[nodiscard]] Duration slack() const;
     static void adopt(Given& given, const FleetPod& pod);
+    void believe_younger(Given& given, const FleetPod& pod);
 
     const World& world_;
     Fleet& fleet_;
