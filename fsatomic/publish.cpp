@@ -28,6 +28,9 @@ constexpr Duration kTick = 100ms;
 // Another name per try; more would mean that the caller's digits are not random at all.
 constexpr int kNameTries = 100;
 
+// That a ConfigMap or Secret may hold.
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 20;
+
 std::string link_target(const std::string& name) {
     return std::string(kDataLink) + "/" + name;
 }
@@ -134,18 +137,19 @@ bool is_full(const Result<Written>& written) {
 }
 
 // A reader that owns its file can grow it until nothing else has room, and leave it so. What is larger than all that was
-// published as this generation is not what was published: nobody loses by its going. Whether anything has gone.
-bool make_room(const UniqueFd& volume, const Witness& witness, const Layout& layout) {
+// published, or can have been where that is not known, is not what was published: nobody loses by its going. Whether
+// anything has gone.
+bool make_room(const UniqueFd& volume, const std::string& generation, std::uint64_t published_bytes,
+               const Layout& layout) {
     bool any = false;
     for (const auto& [path, contents] : layout.directories) {
-        const auto directory =
-            open_dir_beneath(volume, path.empty() ? witness.generation : join(witness.generation, path));
+        const auto directory = open_dir_beneath(volume, path.empty() ? generation : join(generation, path));
         if (!directory)
             continue;
         for (const auto& [name, file] : contents.files) {
             struct stat found{};
             if (::fstatat(directory->get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(found.st_mode) &&
-                static_cast<std::uint64_t>(found.st_size) > witness.size_bytes)
+                static_cast<std::uint64_t>(found.st_size) > published_bytes)
                 any = ::unlinkat(directory->get(), name.c_str(), 0) == 0 || any;
         }
     }
@@ -287,7 +291,8 @@ Result<Outcome> publish(const UniqueFd& volume, const Payload& payload, Options 
         outcome.was_damaged = same_payload;
         outcome.reason = std::move(found.difference);
         auto fresh = write_under_free_name(volume, layout, payload, options);
-        if (is_full(fresh) && is_ours && make_room(volume, witness, layout))
+        if (is_full(fresh) && !look.current.empty() &&
+            make_room(volume, look.current, is_ours ? witness.size_bytes : kMostBytes, layout))
             fresh = write_under_free_name(volume, layout, payload, options);
         Written written = TRY(std::move(fresh));
         outcome.generation = std::move(written.name);

@@ -211,26 +211,30 @@ TEST(PublishOnAFullDisk, KeepsTheOldSetAndWorksAgainOnceThereIsRoom) {
 // A token is its reader's own file where the agent may give files away.
 TEST(PublishOnAFullDisk, IsNotHeldUpByAFileThatAReaderHasGrown) {
     for (const char* next : {"old", "new"}) {
-        SCOPED_TRACE(next);
-        const std::string found = on_small_tmpfs("size=1m", [&](const std::string& path) -> std::string {
-            const UniqueFd volume = *open_root(path);
-            Publisher publisher(volume);
-            if (!publisher.publish({{"a", "old"}, {"d/token", "old"}}))
-                return "the first time fails";
-            UniqueFd grown(::open((path + "/d/token").c_str(), O_WRONLY | O_CLOEXEC));
-            while (::posix_fallocate(grown.get(), stat_of(path + "/d/token").st_size, 4096) == 0) {
-            }
-            if (publisher.publish({{"a", "old"}, {"d/token", next}}))
-                return "there is room while the reader has the file open";
-            if (read_whole(path + "/a") != "old")
-                return "what nobody had grown is gone";
-            grown.reset();
-            const auto outcome = publisher.publish({{"a", "old"}, {"d/token", next}});
-            return outcome ? "" : outcome.error().what;
-        });
-        if (found == kSkip)
-            GTEST_SKIP() << "NOT TESTED: needs the right to mount";
-        EXPECT_EQ(found, "");
+        for (const bool with_witness : {true, false}) {
+            SCOPED_TRACE(std::string(next) + (with_witness ? ", witness" : ", after another failure"));
+            const std::string found = on_small_tmpfs("size=4m", [&](const std::string& path) -> std::string {
+                const UniqueFd volume = *open_root(path);
+                Publisher publisher(volume);
+                if (!publisher.publish({{"a", "old"}, {"d/token", "old"}}))
+                    return "the first time fails";
+                UniqueFd grown(::open((path + "/d/token").c_str(), O_WRONLY | O_CLOEXEC));
+                while (::posix_fallocate(grown.get(), stat_of(path + "/d/token").st_size, 4096) == 0) {
+                }
+                if (!with_witness)
+                    publisher.witness = {};
+                if (publisher.publish({{"a", "old"}, {"d/token", next}}))
+                    return "there is room while the reader has the file open";
+                if (read_whole(path + "/a") != "old")
+                    return "what nobody had grown is gone";
+                grown.reset();
+                const auto outcome = publisher.publish({{"a", "old"}, {"d/token", next}});
+                return outcome ? "" : outcome.error().what;
+            });
+            if (found == kSkip)
+                GTEST_SKIP() << "NOT TESTED: needs the right to mount";
+            EXPECT_EQ(found, "");
+        }
     }
 }
 
