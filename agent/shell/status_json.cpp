@@ -7,6 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "fsatomic/confined_dir.h"
+#include "fsatomic/generation.h"
+
 namespace tokenlet::agent {
 
 namespace {
@@ -21,16 +24,23 @@ WallTime wall_of(const struct statx_timestamp& stamp) {
     return WallTime(std::chrono::seconds(stamp.tv_sec) + std::chrono::nanoseconds(stamp.tv_nsec));
 }
 
-// The last read since the file was written.
-std::optional<WallTime> last_read_at(const UniqueFd& root, const std::string& file) {
+// The last read since the file was written. By way of the generation: the names that readers go by may have been made to lead
+// elsewhere, whose times are nobody's business.
+std::optional<WallTime> last_read_at(const Result<UniqueFd>& volume, const std::string& path) {
+    const auto generation = volume ? fsatomic::current_generation(*volume) : std::unexpected(volume.error());
+    const auto file = generation ? fsatomic::open_beneath(*volume, *generation + "/" + path, O_PATH)
+                                 : std::unexpected(generation.error());
     struct statx status{};
-    if (::statx(root.get(), file.c_str(), AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_ATIME | STATX_MTIME, &status) < 0)
+    if (!file ||
+        ::statx(file->get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_ATIME | STATX_MTIME, &status) <
+            0 ||
+        !S_ISREG(status.stx_mode))
         return std::nullopt;
     const WallTime read = wall_of(status.stx_atime);
     return read > wall_of(status.stx_mtime) ? std::optional(read) : std::nullopt;
 }
 
-ordered_json file_json(const FileStatus& file, const std::string& volume_path, const StatusContext& context) {
+ordered_json file_json(const FileStatus& file, const Result<UniqueFd>& volume) {
     const bool is_token = file.kind == "serviceAccountToken";
     return {{"path", file.path},
             {"kind", file.kind},
@@ -40,17 +50,19 @@ ordered_json file_json(const FileStatus& file, const std::string& volume_path, c
             {"validUntil", time_or_null(file.valid_until)},
             {"rotatesAt", time_or_null(file.rotates_at)},
             {"rule", file.rule},
-            {"lastReadAt",
-             time_or_null(is_token ? last_read_at(context.root, volume_path + "/" + file.path) : std::nullopt)},
+            {"lastReadAt", time_or_null(is_token ? last_read_at(volume, file.path) : std::nullopt)},
             {"failures", file.failures},
             {"retriesAt", time_or_null(file.retries_at)},
             {"lastError", file.last_error}};
 }
 
 ordered_json volume_json(const VolumeStatus& volume, const StatusContext& context) {
+    const Result<UniqueFd> directory = volume.path.starts_with('/')
+                                           ? fsatomic::open_root(volume.path)
+                                           : fsatomic::open_dir_beneath(context.root, volume.path);
     ordered_json files = ordered_json::array();
     for (const FileStatus& file : volume.files)
-        files.push_back(file_json(file, volume.path, context));
+        files.push_back(file_json(file, directory));
     ordered_json mounts = ordered_json::array();
     for (const FileMount& mount : context.file_mounts)
         if (mount.volume == volume.path)

@@ -66,7 +66,10 @@ TEST(StatusJson, ShowsMountsThatStayAsTheyAreWithTheirVolume) {
 TEST(StatusJson, TellsWhenATokenWasLastRead) {
     const Scratch scratch;
     const std::string directory = scratch.at("uid/volumes/kubernetes.io~projected/api");
-    std::filesystem::create_directories(directory);
+    const std::string generation = "..2026_11_24_06_00_00.1";
+    std::filesystem::create_directories(directory + "/" + generation);
+    std::filesystem::create_symlink(generation, directory + "/..data");
+    std::filesystem::create_symlink("..data/token", directory + "/token");
     std::ofstream(directory + "/token") << "x";
     const auto touch = [&](time_t read, time_t written) {
         const timespec times[2] = {{.tv_sec = read, .tv_nsec = 0}, {.tv_sec = written, .tv_nsec = 0}};
@@ -79,6 +82,11 @@ TEST(StatusJson, TellsWhenATokenWasLastRead) {
     EXPECT_NE(json().find(R"("lastReadAt":null)"), std::string::npos) << "not since it was written";
     touch(1'795'500'060, 1'795'500'000);
     EXPECT_NE(json().find(R"("lastReadAt":"2026-11-24T06:01:00Z")"), std::string::npos);
+
+    // To a file of somebody else's, of which the status must tell nothing.
+    std::filesystem::rename(directory + "/" + generation + "/token", scratch.at("private"));
+    std::filesystem::create_symlink(scratch.at("private"), directory + "/" + generation + "/token");
+    EXPECT_NE(json().find(R"("lastReadAt":null)"), std::string::npos);
 }
 
 class Answer : public testing::Test {
