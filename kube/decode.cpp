@@ -11,6 +11,7 @@
 #include "kube/decode_parts.h"
 #include "kube/document.h"
 #include "kube/fields.h"
+#include "kube/names.h"
 
 namespace tokenlet::kube {
 namespace {
@@ -67,7 +68,12 @@ std::string text_of(const Node* node) {
 
 // Ready to be pasted: YAML by mikefarah's yq, JSON by the other one; tokenlet reads both.
 std::string pod_of_template(std::string_view kind, const std::optional<Identity>& identity) {
-    const ObjectKey key = identity ? identity->key : ObjectKey{kDefaultNamespace, "NAME"};
+    ObjectKey key = identity ? identity->key : ObjectKey{kDefaultNamespace, "NAME"};
+    // It will be pasted into a shell.
+    if (!check_dns1123_subdomain(key.name).empty())
+        key.name = "NAME";
+    if (!check_dns1123_label(key.ns).empty())
+        key.ns = kDefaultNamespace;
     return "yq '.spec" + std::string(kind == "CronJob" ? ".jobTemplate.spec" : "") +
            R"(.template * {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": ")" + key.name +
            R"(", "namespace": ")" + key.ns + "\"}}' FILE";

@@ -44,24 +44,25 @@ bool same_content(const Object& a, const Object& b) {
         a);
 }
 
+bool same_data(const ConfigMap& a, const ConfigMap& b) {
+    return a.data == b.data && a.binary_data == b.binary_data;
+}
+
+bool same_data(const Secret& a, const Secret& b) {
+    return a.data == b.data;
+}
+
 template <class Data>
-bool may_become(const Data& old, const Object& object) {
-    const Data& fresh = std::get<Data>(object);
-    const auto data_of = [](const Data& data) {
-        if constexpr (std::is_same_v<Data, ConfigMap>)
-            return std::tie(data.data, data.binary_data);
-        else
-            return std::tie(data.data);
-    };
-    return !old.immutable || (fresh.immutable && data_of(old) == data_of(fresh));
+bool data_may_become(const Data& old, const Data& fresh) {
+    return !old.immutable || (fresh.immutable && same_data(old, fresh));
 }
 
 // Source: pkg/apis/core/validation, ValidateConfigMapUpdate and ValidateSecretUpdate.
 bool may_become(const Object& old, const Object& fresh) {
     if (const auto* map = std::get_if<ConfigMap>(&old))
-        return may_become(*map, fresh);
+        return data_may_become(*map, std::get<ConfigMap>(fresh));
     if (const auto* secret = std::get_if<Secret>(&old))
-        return may_become(*secret, fresh);
+        return data_may_become(*secret, std::get<Secret>(fresh));
     return true;
 }
 

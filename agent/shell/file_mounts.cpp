@@ -119,10 +119,14 @@ std::optional<FileMount> file_mount_in(const VolumesPlace& place, const Mount& m
     rest.remove_prefix(std::min(rest.size(), place.root == "/" ? 1 : place.root.size() + 1));
     for (std::size_t at = 0; at < rest.size();) {
         const std::size_t end = std::min(rest.find('/', at), rest.size());
-        if (fsatomic::is_generation_name(rest.substr(at, end - at)))
-            return FileMount{.volume = place.prefix + std::string(rest.substr(0, at == 0 ? 0 : at - 1)),
+        if (fsatomic::is_generation_name(rest.substr(at, end - at))) {
+            std::string volume = place.prefix + std::string(rest.substr(0, at));
+            if (volume.ends_with('/'))
+                volume.pop_back();
+            return FileMount{.volume = std::move(volume),
                              .file = std::string(rest.substr(std::min(end + 1, rest.size()))),
                              .point = mount.point};
+        }
         at = end + 1;
     }
     return {};
@@ -144,12 +148,12 @@ std::vector<FileMount> FileMounts::find() const {
     const auto look_at = [&](const std::string& process) {
         for (const Mount& mount : read_mounts(process, seen))
             for (const VolumesPlace& place : places_)
-                if (auto file_mount = file_mount_in(place, mount))
+                if (auto file_mount = file_mount_in(place, mount); file_mount && found.size() < kMostFileMounts)
                     found.insert(std::move(*file_mount));
     };
     look_at("self");
     const std::unique_ptr<DIR, int (*)(DIR*)> processes(::opendir("/proc"), ::closedir);
-    while (processes) {
+    while (processes && found.size() < kMostFileMounts) {
         const dirent* process = ::readdir(processes.get());
         if (process == nullptr)
             break;

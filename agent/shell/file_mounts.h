@@ -10,6 +10,7 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,6 +41,9 @@ struct FileMount {
     std::string point;
     auto operator<=>(const FileMount&) const = default;
 };
+
+// That are told of: whoever has a user namespace can make any number.
+inline constexpr std::size_t kMostFileMounts = 100;
 
 [[nodiscard]] std::optional<Mount> parse_mount(std::string_view line);
 [[nodiscard]] std::optional<FileMount> file_mount_in(const VolumesPlace& place, const Mount& mount);

@@ -61,6 +61,7 @@ TEST(FileMountIn, IsWhatShowsOneGenerationOfAVolume) {
          FileMount{volume, "token", "/p"}},
         {"in a directory of its own", direct, "/shared/web/sa/" + generation + "/token",
          FileMount{"/srv/shared/web/sa", "token", "/p"}},
+        {"in just that directory", direct, "/shared/" + generation + "/token", FileMount{"/srv/shared", "token", "/p"}},
         {"the volume's directory, as it should be", root, "/pods/" + volume, {}},
         {"all volumes", root, "/pods", {}},
         {"the file system", root, "/", {}},

@@ -117,7 +117,7 @@ class Binding(agents.TestCase):
     def test_the_real_end_of_a_token_that_the_server_extends_is_shown(self):
         made = self.cluster.api("POST", "/api/v1/namespaces/shop/pods", {
             "metadata": {"name": "all"},
-            "spec": {"serviceAccountName": "web", "nodeName": "elsewhere", "containers": [{"name": "main", "image": "none"}]}})
+            "spec": {"serviceAccountName": "web", "containers": [{"name": "main", "image": "none"}]}})
         self.addCleanup(self.cluster.try_kubectl, "delete", "pod", "all", "-n", "shop", "--force")
         uid = made["metadata"]["uid"]
         # The lifetime that it extends, where the token is bound to a Pod.

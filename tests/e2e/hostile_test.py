@@ -266,12 +266,12 @@ class Hostile(unittest.TestCase):
     def test_what_is_mounted_over_a_volume_is_left_alone_and_told(self):
         self.start(daemon.Daemon(max_age="500ms"))
         self.settle()
-        for name, place, says in (("the volume", self.volume, "another mount"),
-                                  ("the Pod's directory", self.volume.parents[2], "another mount"),
-                                  ("the generation", generation(self.volume), ""),
-                                  ("a file", generation(self.volume) / "token", "")):
+        for name, place_now, says in (("the volume", lambda: self.volume, "another mount"),
+                                      ("the Pod's directory", lambda: self.volume.parents[2], "another mount"),
+                                      ("the generation", lambda: generation(self.volume), ""),
+                                      ("a file", lambda: generation(self.volume) / "token", "")):
             with self.subTest(name):
-                before = self.trace()
+                before, place = self.trace(), place_now()
                 source = self.outside if place.is_dir() else self.outside / "token"
                 mount("--bind", source, place)
                 self.others_rotate(3)
