@@ -251,8 +251,11 @@ class Hostile(unittest.TestCase):
                 held = held[-500:]
                 time.sleep(0.01)
 
+        instances = int(pathlib.Path("/proc/sys/fs/inotify/max_user_instances").read_text())
+        if instances > resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 600:
+            self.skipTest("NOT TESTED: a process may not have as many descriptors as a user may have inotify instances")
         with Process(AGENT, hold) as hostile:
-            hostile.wait_for(int(pathlib.Path("/proc/sys/fs/inotify/max_user_instances").read_text()))
+            hostile.wait_for(instances)
             self.settle()
             before = self.trace()
             self.others_rotate(3)

@@ -117,7 +117,8 @@ exec podman --cgroup-manager=cgroupfs run --rm --network=none \
             unit = self.agent.base / f"{container}.service"
             unit.write_text(f"[Service]\nExecStart=/bin/true\n{lines}")
             done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=daemon.PATIENCE)
-            self.assertEqual((0, ""), (done.returncode, done.stderr))
+            # What other units of this machine are like, it says, too.
+            self.assertEqual([], [line for line in done.stderr.splitlines() if unit.name in line])
             self.assertEqual(len(WANTED[container]), lines.count("BindReadOnlyPaths="))
             # It complains of what it does not take.
             unit.write_text(f"[Service]\nExecStart=/bin/true\n{lines}".replace('/run/vault', 'run/vault').replace('/data\n', 'data\n'))

@@ -16,6 +16,10 @@ class Handler(FileSystemEventHandler):
         if event.dest_path == VOLUME + "/..data":
             look()
 
+    def on_created(self, event):  # what was moved there, where the two halves of the move were not seen together
+        if event.src_path == VOLUME + "/..data":
+            look()
+
 
 def look():
     with open(VOLUME + "/token", "rb") as token:
