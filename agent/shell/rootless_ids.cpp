@@ -50,8 +50,10 @@ Result<std::vector<projector::IdRange>> read_ranges(const std::string& path, con
 Result<projector::IdMap> read_rootless_ids(const std::string& user, const SubordinateFiles& files) {
     const Ids ids = TRY(find_user(user));
     const projector::Account account{user, ids.uid};
-    return projector::IdMap{.users = TRY(read_ranges(files.users, account, ids.uid)),
-                            .groups = TRY(read_ranges(files.groups, account, ids.gid))};
+    projector::IdMap map;
+    map.users = TRY(read_ranges(files.users, account, ids.uid));
+    map.groups = TRY(read_ranges(files.groups, account, ids.gid));
+    return map;
 }
 
 }  // namespace tokenlet::agent
